@@ -1,0 +1,1 @@
+//! A Cotter server to test against.
