@@ -1,1 +1,40 @@
+//! Models OAuth tokens, decides what to do next, and never does it.
+//!
+//! Core cannot reach a clock, a file, a socket or randomness: it is `no_std` with `alloc`, and what
+//! it needs of the world it asks for as [`Step`]s. A driver (there is an async and a blocking one in
+//! `cotter-session`) does what a step asks and answers it.
+
 #![no_std]
+
+extern crate alloc;
+
+pub mod entropy;
+mod claims;
+mod error;
+pub mod flow;
+mod key;
+mod provider;
+mod revision;
+mod secret;
+mod step;
+mod store;
+mod time;
+mod token;
+mod transport;
+pub mod wire;
+
+pub use claims::{AccessClaims, IdClaims};
+pub use entropy::Entropy;
+pub use error::{Error, ErrorKind, ServerSaid, SignInReason};
+pub use key::{MAX_SESSION_NAME, StoreKey};
+pub use provider::{ClientAuth, Provider, Rotation};
+pub use revision::{Lineage, Revision};
+pub use secret::{AccessToken, ClientSecret, IdToken, RefreshToken, SecretBytes};
+pub use step::{Ask, GiveLease, Remove, Save, Send, Step, TakeLease, Then};
+pub use store::{
+    BlockingTokenStore, Capabilities, Expected, Holder, Lease, LeaseAnswer, LeaseOwner, Loaded,
+    StoreError, StoreErrorKind, Swap, TokenStore,
+};
+pub use time::{BootId, BootTime, Clock, Now, Timestamp};
+pub use token::OAuthToken;
+pub use transport::{BlockingTransport, MAX_RESPONSE, Sent, Transport, TransportError};
