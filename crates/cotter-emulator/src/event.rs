@@ -1,0 +1,5 @@
+//! Events: sign-ins by a trusted device.
+
+/// Every event.
+#[derive(Debug, Default)]
+pub(crate) struct Events {}
