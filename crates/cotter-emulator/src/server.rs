@@ -2,9 +2,10 @@
 
 use core::fmt;
 use core::future::Future;
+use core::net::SocketAddr;
 use core::pin::pin;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs as _};
+use std::net::{TcpListener as StdListener, ToSocketAddrs as _};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Instant;

@@ -2,7 +2,8 @@
 
 mod common;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use core::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{claims, field, get, granted, header, names, refresh_token, sign_in, start, verifies};
 use cotter_emulator::{Config, Emulator, Profile, TokenSetOptions};

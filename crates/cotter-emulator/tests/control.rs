@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::time::Duration;
+use core::time::Duration;
 
 use common::{control, field, get, granted, refresh_token, sign_in, start, try_refresh};
 use cotter_emulator::{Config, Emulator, Rotation};

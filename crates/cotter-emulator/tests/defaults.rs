@@ -194,7 +194,7 @@ fn the_worker_judges_in_the_body() {
 #[test]
 fn expires_in_is_true_unless_told() {
     let emulator = start();
-    emulator.set_access_ttl(std::time::Duration::from_secs(90));
+    emulator.set_access_ttl(core::time::Duration::from_secs(90));
     let set = sign_in(&emulator);
     let claims = common::claims(field(&set, "access_token"));
     assert_eq!(claims["exp"].as_i64().zip(claims["iat"].as_i64()).map(|(e, i)| e - i), Some(90));

@@ -2,7 +2,8 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use core::time::Duration;
+use std::time::Instant;
 
 use common::{
     call, claims, field, get, granted, header, refresh, refresh_token, sign_in, start, try_refresh,
@@ -213,7 +214,8 @@ fn time_is_taken_before_or_after() {
     let wait = Duration::from_millis(300);
     for fault in [Fault::delay(wait), Fault::delay(wait).after_commit()] {
         let late = fault.clone() == Fault::delay(wait).after_commit();
-        let token = emulator.current_refresh_token("ada@example.test").unwrap_or(token.clone());
+        let token =
+            emulator.current_refresh_token("ada@example.test").unwrap_or_else(|| token.clone());
         let before = emulator.counters().exchanges;
         emulator.fault(fault);
         let begun = Instant::now();

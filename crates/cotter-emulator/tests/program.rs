@@ -86,7 +86,7 @@ fn the_ready_line_leads_to_a_server_that_ends_with_its_input() {
 fn without_the_flag_the_end_of_input_is_nothing() {
     let (mut program, ready) = run(&["--quiet"]);
     drop(program.0.stdin.take());
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    std::thread::sleep(core::time::Duration::from_millis(200));
     assert!(program.0.try_wait().expect("asked").is_none());
     let url = format!("{}/token/jwks", field(&ready, "base_url"));
     assert_eq!(call("GET", &url, &[], "").expect("an answer").status, 200);

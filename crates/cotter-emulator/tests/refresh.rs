@@ -2,8 +2,8 @@
 
 mod common;
 
+use core::time::Duration;
 use std::thread;
-use std::time::Duration;
 
 use common::{call, field, granted, post, refresh, refresh_token, sign_in, start, with};
 use cotter_emulator::{Config, DeleteToken, OnReuse, Rotation};

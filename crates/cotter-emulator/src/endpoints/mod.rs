@@ -1,7 +1,11 @@
 //! The endpoints, one file a group.
 
 mod control;
+mod event;
+mod identity;
 mod jwks;
+mod login;
+mod method;
 mod sessions;
 mod token;
 mod user;
@@ -24,11 +28,19 @@ type Params = axum::extract::Query<HashMap<String, String>>;
 
 /// Every route of the server.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let api = Router::new().merge(token::routes()).merge(jwks::routes()).merge(user::routes());
+    let api = Router::new()
+        .merge(token::routes())
+        .merge(jwks::routes())
+        .merge(identity::routes())
+        .merge(user::routes())
+        .merge(method::routes())
+        .merge(event::routes());
+    let control = control::routes().merge(sessions::routes()).merge(login::control());
     Router::new()
         .nest("/api/v0", api)
+        .merge(login::routes())
         .merge(worker::routes())
-        .nest("/_control", control::routes().merge(sessions::routes()))
+        .nest("/_control", control)
         .fallback(async || Reply::error(StatusCode::NOT_FOUND, "No such endpoint"))
         .layer(DefaultBodyLimit::max(1 << 20))
         .with_state(app)

@@ -1,9 +1,9 @@
 //! A tiny HTTP client that sees broken answers as they are, and helpers over it.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use core::time::Duration;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,34 +13,39 @@ use serde_json::{Value, json};
 
 /// What came back, be it whole or not.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
     }
 
     /// Whether the body is as long as its header says.
-    pub fn whole(&self) -> bool {
+    pub(crate) fn whole(&self) -> bool {
         self.header("content-length").is_some_and(|n| n == self.body.len().to_string())
     }
 }
 
 /// One request on a connection of its own; `None` if not one byte came back.
-pub fn call(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Option<Answer> {
+pub(crate) fn call(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Option<Answer> {
     let rest = url.strip_prefix("http://").expect("plain http");
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let mut stream = TcpStream::connect(host).expect("listening");
@@ -70,58 +75,58 @@ fn parse(raw: &[u8]) -> Option<Answer> {
     })
 }
 
-pub fn start() -> Emulator {
+pub(crate) fn start() -> Emulator {
     with(Config::default())
 }
 
-pub fn with(config: Config) -> Emulator {
+pub(crate) fn with(config: Config) -> Emulator {
     Emulator::start(config).expect("loopback is there")
 }
 
 /// A POST to the API with the right key.
-pub fn post(emulator: &Emulator, path: &str, body: &Value) -> Option<Answer> {
+pub(crate) fn post(emulator: &Emulator, path: &str, body: &Value) -> Option<Answer> {
     let url = format!("{}{path}", emulator.base_url());
     call("POST", &url, &[("API_KEY_ID", emulator.api_key_id())], &body.to_string())
 }
 
 /// A GET of the API with the right key.
-pub fn get(emulator: &Emulator, path: &str) -> Answer {
+pub(crate) fn get(emulator: &Emulator, path: &str) -> Answer {
     let url = format!("{}{path}", emulator.base_url());
     call("GET", &url, &[("API_KEY_ID", emulator.api_key_id())], "").expect("an answer")
 }
 
 /// A request to the control interface.
-pub fn control(emulator: &Emulator, method: &str, path: &str, body: &str) -> Answer {
+pub(crate) fn control(emulator: &Emulator, method: &str, path: &str, body: &str) -> Answer {
     call(method, &format!("{}{path}", emulator.control_url()), &[], body).expect("an answer")
 }
 
 /// A refresh by the path form; `None` if the connection closed without an answer.
-pub fn try_refresh(emulator: &Emulator, token: &str) -> Option<Answer> {
+pub(crate) fn try_refresh(emulator: &Emulator, token: &str) -> Option<Answer> {
     let body = json!({ "grant_type": "refresh_token", "refresh_token": token });
     post(emulator, &format!("/token/{}", emulator.api_key_id()), &body)
 }
 
-pub fn refresh(emulator: &Emulator, token: &str) -> Answer {
+pub(crate) fn refresh(emulator: &Emulator, token: &str) -> Answer {
     try_refresh(emulator, token).expect("an answer")
 }
 
 /// A refresh that succeeds.
-pub fn granted(emulator: &Emulator, token: &str) -> Value {
+pub(crate) fn granted(emulator: &Emulator, token: &str) -> Value {
     let answer = refresh(emulator, token);
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()
 }
 
 /// Signs in: the first set of a family.
-pub fn sign_in(emulator: &Emulator) -> Value {
+pub(crate) fn sign_in(emulator: &Emulator) -> Value {
     serde_json::from_str(&emulator.token_set("ada@example.test")).expect("JSON")
 }
 
-pub fn field<'a>(object: &'a Value, name: &str) -> &'a str {
+pub(crate) fn field<'a>(object: &'a Value, name: &str) -> &'a str {
     object[name].as_str().unwrap_or_else(|| panic!("{name} in {object}"))
 }
 
-pub fn refresh_token(set: &Value) -> String {
+pub(crate) fn refresh_token(set: &Value) -> String {
     field(set, "refresh_token").to_owned()
 }
 
@@ -130,16 +135,16 @@ fn part(jwt: &str, at: usize) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).expect("base64url")).expect("JSON")
 }
 
-pub fn header(jwt: &str) -> Value {
+pub(crate) fn header(jwt: &str) -> Value {
     part(jwt, 0)
 }
 
-pub fn claims(jwt: &str) -> Value {
+pub(crate) fn claims(jwt: &str) -> Value {
     part(jwt, 1)
 }
 
 /// The names of an object's members, sorted.
-pub fn names(object: &Value) -> Vec<&str> {
+pub(crate) fn names(object: &Value) -> Vec<&str> {
     let mut names: Vec<&str> =
         object.as_object().expect("an object").keys().map(String::as_str).collect();
     names.sort_unstable();
@@ -147,7 +152,7 @@ pub fn names(object: &Value) -> Vec<&str> {
 }
 
 /// Whether the JWK with the token's `kid` made its signature.
-pub fn verifies(emulator: &Emulator, jwt: &str) -> bool {
+pub(crate) fn verifies(emulator: &Emulator, jwt: &str) -> bool {
     let (text, signature) = jwt.rsplit_once('.').expect("three parts");
     let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
     let jwks = get(emulator, "/token/jwks").json();
