@@ -1,0 +1,268 @@
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use cotter_core::BootTime;
+
+use crate::keyset::KeySet;
+use crate::reason::Reason;
+
+/// How long keys that were fetched are good for.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RemotePolicy {
+    /// How long after a fetch for an unknown `kid` no second one is made, and how long after the
+    /// first of several failures none; at least 10 seconds.
+    pub cool_down: Duration,
+    /// How many unknown `kid`s are remembered as such.
+    pub max_unknown: usize,
+    /// The longest that a server's `max-age` is believed.
+    pub max_ttl: Duration,
+    /// The shortest time between two fetches that nothing but age calls for.
+    pub min_ttl: Duration,
+    /// How long old keys are used when new ones cannot be fetched.
+    pub stale_if_error: Duration,
+    /// How long keys are fresh when the server does not say.
+    pub ttl: Duration,
+    /// How long an unknown `kid` is remembered as such.
+    pub unknown_ttl: Duration,
+}
+
+impl Default for RemotePolicy {
+    fn default() -> Self {
+        Self {
+            cool_down: Self::MIN_COOL_DOWN,
+            max_unknown: 256,
+            max_ttl: Duration::from_secs(24 * 3600),
+            min_ttl: Duration::from_secs(30),
+            stale_if_error: Duration::from_secs(24 * 3600),
+            ttl: Duration::from_secs(600),
+            unknown_ttl: Duration::from_secs(300),
+        }
+    }
+}
+
+impl RemotePolicy {
+    /// The shortest cool-down there is.
+    pub const MIN_COOL_DOWN: Duration = Duration::from_secs(10);
+    const MAX_BACK_OFF: Duration = Duration::from_secs(300);
+
+    /// How long an answer with these headers is fresh (RFC 9111 section 5.2.2).
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use cotter_jwt::RemotePolicy;
+    ///
+    /// let policy = RemotePolicy::default();
+    /// let fresh = policy.fresh_for(Some("public, max-age=3600"), Some("600"));
+    /// assert_eq!(fresh, Duration::from_secs(3000));
+    /// assert_eq!(policy.fresh_for(None, None), policy.ttl);
+    /// assert_eq!(policy.fresh_for(Some("no-store"), None), policy.min_ttl);
+    /// ```
+    #[must_use]
+    pub fn fresh_for(&self, cache_control: Option<&str>, age: Option<&str>) -> Duration {
+        let directives = cache_control.unwrap_or_default().split(',').map(str::trim);
+        let mut fresh = self.ttl;
+        for directive in directives {
+            let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+            if name.eq_ignore_ascii_case("no-store") || name.eq_ignore_ascii_case("no-cache") {
+                return self.min_ttl;
+            }
+            if name.eq_ignore_ascii_case("max-age") {
+                let Ok(seconds) = value.trim_matches('"').parse() else { continue };
+                let age = age.and_then(|age| age.trim().parse().ok()).unwrap_or_default();
+                fresh = Duration::from_secs(seconds).saturating_sub(Duration::from_secs(age));
+            }
+        }
+        fresh.clamp(self.min_ttl.min(self.max_ttl), self.max_ttl)
+    }
+
+    fn back_off(&self, failures: u32) -> Duration {
+        let first = self.cool_down.max(Self::MIN_COOL_DOWN);
+        first.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(Self::MAX_BACK_OFF)
+    }
+}
+
+/// Keys that live at a URL: when to fetch them, what to use meanwhile, when to say "not now".
+///
+/// It decides and does nothing: a driver (`cotter-jwks` has an async and a blocking one) asks
+/// [`plan`](Self::plan), fetches with one flight at a time, and reports.
+///
+/// ```text
+/// arrive -> ticket
+/// plan(kid, ticket) -> Use(keys)      verify with them
+///                      Refuse(reason) answer it
+///                      Fetch          begin -> GET -> complete, then plan again with the ticket
+/// ```
+///
+/// However many tokens with made-up `kid`s arrive, they cause one fetch in a cool-down.
+///
+/// ```
+/// use cotter_core::BootTime;
+/// use cotter_jwt::{KeySet, Plan, Remote, RemotePolicy};
+///
+/// let mut remote = Remote::new(RemotePolicy::default());
+/// let now = BootTime::from_millis(1_000);
+/// let ticket = remote.arrive();
+/// assert!(matches!(remote.plan(Some("1"), ticket, now), Plan::Fetch));
+///
+/// let flight = remote.begin(Some("1"), now);
+/// let keys = KeySet::from_json(r#"{"keys":[{"kty":"EC","kid":"1"}]}"#)?;
+/// remote.complete(flight, now, Some((keys, RemotePolicy::default().ttl)));
+/// assert!(matches!(remote.plan(Some("1"), ticket, now), Plan::Use(_)));
+/// # Ok::<(), cotter_jwt::KeySetError>(())
+/// ```
+#[derive(Debug)]
+pub struct Remote {
+    begun: u64,
+    failures: u32,
+    fetched: Option<Fetched>,
+    /// Not before this moment again because the last fetch failed.
+    next_try: BootTime,
+    /// Not before this moment again for an unknown `kid`.
+    next_try_for_kid: BootTime,
+    policy: RemotePolicy,
+    unknown: VecDeque<(BootTime, String)>,
+}
+
+#[derive(Debug)]
+struct Fetched {
+    flight: u64,
+    fresh_until: BootTime,
+    keys: Arc<KeySet>,
+    stale_until: BootTime,
+}
+
+/// What to do for one token.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a driver that misses an arm must not compile")]
+pub enum Plan {
+    /// Fetch the keys, or wait for the fetch that is under way; then plan again.
+    Fetch,
+    /// Answer this.
+    Refuse(Reason),
+    /// Verify with these.
+    Use(Arc<KeySet>),
+}
+
+/// Which fetches one token has seen begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+/// A fetch under way.
+#[derive(Debug)]
+#[must_use = "a fetch has to be completed"]
+pub struct Flight(u64);
+
+impl Remote {
+    /// No keys yet.
+    #[must_use]
+    pub fn new(policy: RemotePolicy) -> Self {
+        Self {
+            begun: 0,
+            failures: 0,
+            fetched: None,
+            next_try: BootTime::PAST,
+            next_try_for_kid: BootTime::PAST,
+            policy,
+            unknown: VecDeque::new(),
+        }
+    }
+
+    /// What it goes by.
+    #[must_use]
+    pub const fn policy(&self) -> &RemotePolicy {
+        &self.policy
+    }
+
+    /// A token has come. Only a fetch that begins after this can show that its key does not exist.
+    #[must_use]
+    pub const fn arrive(&self) -> Ticket {
+        Ticket(self.begun)
+    }
+
+    /// What to do for a token that names this key.
+    #[must_use]
+    pub fn plan(&mut self, kid: Option<&str>, ticket: Ticket, now: BootTime) -> Plan {
+        let Some(fetched) = self.fetched.as_ref().filter(|fetched| now < fetched.stale_until)
+        else {
+            return match self.wait(self.next_try, now) {
+                Some(retry_after) => Plan::Refuse(Reason::KeysUnavailable { retry_after }),
+                None => Plan::Fetch,
+            };
+        };
+        let Some(kid) = kid.filter(|kid| !fetched.keys.knows(kid)) else {
+            // Old keys serve while new ones cannot be had.
+            let good = now < fetched.fresh_until || now < self.next_try;
+            return if good { Plan::Use(Arc::clone(&fetched.keys)) } else { Plan::Fetch };
+        };
+        if fetched.flight > ticket.0 {
+            self.note_unknown(kid, now);
+            return Plan::Refuse(Reason::KidUnknown);
+        }
+        if self.unknown.iter().any(|(until, known)| now < *until && known == kid) {
+            return Plan::Refuse(Reason::KidUnknown);
+        }
+        match self.wait(self.next_try.max(self.next_try_for_kid), now) {
+            Some(retry_after) => Plan::Refuse(Reason::KidUnknownForNow { retry_after }),
+            None => Plan::Fetch,
+        }
+    }
+
+    /// A fetch begins, for a token that names this key. One at a time is for the driver to see to.
+    pub fn begin(&mut self, kid: Option<&str>, now: BootTime) -> Flight {
+        self.begun += 1;
+        let usable = self.fetched.as_ref().filter(|fetched| now < fetched.stale_until);
+        if usable.is_some_and(|fetched| kid.is_some_and(|kid| !fetched.keys.knows(kid))) {
+            let cool_down = self.policy.cool_down.max(RemotePolicy::MIN_COOL_DOWN);
+            self.next_try_for_kid = now.saturating_add(cool_down);
+        }
+        Flight(self.begun)
+    }
+
+    /// The fetch has ended: with keys and how long they are fresh, or with nothing usable.
+    ///
+    /// Gives the keys if they are others than before.
+    pub fn complete(
+        &mut self,
+        flight: Flight,
+        now: BootTime,
+        outcome: Option<(KeySet, Duration)>,
+    ) -> Option<Arc<KeySet>> {
+        let Some((keys, fresh)) = outcome else {
+            self.failures = self.failures.saturating_add(1);
+            self.next_try = now.saturating_add(self.policy.back_off(self.failures));
+            return None;
+        };
+        self.failures = 0;
+        self.next_try = BootTime::PAST;
+        self.unknown.retain(|(_, kid)| !keys.knows(kid));
+        let fresh_until = now.saturating_add(fresh);
+        let same = self.fetched.take().map(|old| old.keys).filter(|old| old.id() == keys.id());
+        let changed = same.is_none();
+        let keys = same.unwrap_or_else(|| Arc::new(keys));
+        self.fetched = Some(Fetched {
+            flight: flight.0,
+            fresh_until,
+            keys: Arc::clone(&keys),
+            stale_until: fresh_until.saturating_add(self.policy.stale_if_error),
+        });
+        changed.then_some(keys)
+    }
+
+    fn wait(&self, until: BootTime, now: BootTime) -> Option<Duration> {
+        (now < until).then(|| until.saturating_since(now))
+    }
+
+    fn note_unknown(&mut self, kid: &str, now: BootTime) {
+        self.unknown.retain(|(until, known)| now < *until && known != kid);
+        if self.unknown.len() >= self.policy.max_unknown {
+            self.unknown.pop_front();
+        }
+        if self.policy.max_unknown > 0 {
+            self.unknown
+                .push_back((now.saturating_add(self.policy.unknown_ttl), String::from(kid)));
+        }
+    }
+}
