@@ -81,6 +81,12 @@ impl StoreKey {
         &self.session
     }
 
+    /// The session's name, shared instead of copied.
+    #[must_use]
+    pub fn session_shared(&self) -> Arc<str> {
+        Arc::clone(&self.session)
+    }
+
     /// One unambiguous line of bytes: each part behind its length (32 bits, big-endian).
     ///
     /// Stores hash it to a record name, and seals bind it to the record.

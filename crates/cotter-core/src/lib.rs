@@ -8,33 +8,45 @@
 
 extern crate alloc;
 
-pub mod entropy;
 mod claims;
+pub mod entropy;
 mod error;
+mod event;
 pub mod flow;
 mod key;
+mod life;
+mod policy;
 mod provider;
+pub mod record;
 mod revision;
 mod secret;
+mod status;
 mod step;
 mod store;
 mod time;
 mod token;
 mod transport;
+mod view;
 pub mod wire;
 
 pub use claims::{AccessClaims, IdClaims};
 pub use entropy::Entropy;
 pub use error::{Error, ErrorKind, ServerSaid, SignInReason};
+pub use event::Event;
 pub use key::{MAX_SESSION_NAME, StoreKey};
-pub use provider::{ClientAuth, Provider, Rotation};
+pub use life::{Freshness, Life};
+pub use policy::Policy;
+pub use provider::{ClientAuth, Provider, Rotation, Unfit};
+pub use record::{Fingerprint, Record};
 pub use revision::{Lineage, Revision};
 pub use secret::{AccessToken, ClientSecret, IdToken, RefreshToken, SecretBytes};
+pub use status::{Pending, State, Status};
 pub use step::{Ask, GiveLease, Remove, Save, Send, Step, TakeLease, Then};
 pub use store::{
     BlockingTokenStore, Capabilities, Expected, Holder, Lease, LeaseAnswer, LeaseOwner, Loaded,
     StoreError, StoreErrorKind, Swap, TokenStore,
 };
 pub use time::{BootId, BootTime, Clock, Now, Timestamp};
-pub use token::OAuthToken;
+pub use token::{OAuthToken, OAuthTokenParts};
 pub use transport::{BlockingTransport, MAX_RESPONSE, Sent, Transport, TransportError};
+pub use view::{Force, Goal, Memory, Trouble, Verdict, View, Visible, Want};

@@ -1,0 +1,419 @@
+//! Who issues the tokens: a provider as a value.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use core::fmt;
+use core::time::Duration;
+
+use http::{Request, Response};
+
+use crate::claims::peek;
+use crate::error::Error;
+use crate::key::{StoreKey, normalise};
+use crate::secret::{ClientSecret, RefreshToken, SecretBytes};
+use crate::token::OAuthToken;
+use crate::wire::{Answer, cotter, oauth2};
+
+/// Cotter's public API base and issuer.
+const COTTER_API: &str = "https://www.cotter.app/api/v0";
+const COTTER_ISSUER: &str = "https://www.cotter.app";
+
+/// Whether, and how, a provider replaces refresh tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Rotation {
+    /// The refresh token stays the same.
+    None,
+    /// Each refresh brings a new one, and the old one is dead at once.
+    Strict,
+    /// Each refresh brings a new one, and the old one is still answered for this long.
+    Grace(Duration),
+}
+
+/// How a client says who it is (RFC 6749 section 2.3.1).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClientAuth {
+    /// A public client: `client_id` in the body.
+    None,
+    /// HTTP Basic.
+    Basic(ClientSecret),
+    /// `client_id` and `client_secret` in the body.
+    Post(ClientSecret),
+}
+
+impl Clone for ClientAuth {
+    fn clone(&self) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Basic(secret) => Self::Basic(secret.duplicate()),
+            Self::Post(secret) => Self::Post(secret.duplicate()),
+        }
+    }
+}
+
+/// Who issues the tokens: addresses, dialect, client, and what is declared of its rotation.
+///
+/// ```
+/// use core::time::Duration;
+/// use cotter_core::{Provider, Rotation};
+///
+/// let cotter = Provider::cotter("7d0c6a52-5d0e-4c0f-9a57-2b1f5f6a1c01")?;
+/// assert_eq!(cotter.rotation(), Rotation::Strict);
+///
+/// let other = Provider::oauth2("https://auth.example/token", "my-client")?
+///     .with_rotation(Rotation::Grace(Duration::from_secs(30)));
+/// assert_eq!(other.client_id(), "my-client");
+/// # Ok::<(), cotter_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Provider {
+    dialect: Dialect,
+    /// Cotter: the API base. OAuth: the token endpoint.
+    address: String,
+    client_id: String,
+    auth: ClientAuth,
+    rotation: Rotation,
+    issuer: Option<String>,
+    scope: Option<String>,
+    revocation: Option<String>,
+    single_token_revocation: bool,
+    jwks: Option<String>,
+    plain_http: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    Cotter,
+    OAuth2,
+}
+
+impl Provider {
+    /// Cotter, by the API key id of a project; the public service until
+    /// [`with_base_url`](Self::with_base_url) says otherwise.
+    ///
+    /// Declared: rotation without grace, no revocation (protocol page 2.1, 2.2).
+    ///
+    /// # Errors
+    /// `Config` if the id is empty or cannot stand in a header and a path.
+    pub fn cotter(api_key_id: &str) -> Result<Self, Error> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+        if api_key_id.is_empty() || api_key_id.len() > 256 || !api_key_id.bytes().all(fits) {
+            return Err(Error::config(
+                "the API key id must be 1 to 256 letters, digits, hyphens, dots or underscores",
+            ));
+        }
+        if api_key_id.bytes().all(|byte| byte == b'.') {
+            return Err(Error::config("the API key id must not consist of dots"));
+        }
+        Ok(Self {
+            dialect: Dialect::Cotter,
+            issuer: Some(COTTER_ISSUER.to_owned()),
+            ..Self::new(COTTER_API.to_owned(), api_key_id)
+        })
+    }
+
+    /// Any OAuth 2.0 provider, by its token endpoint (RFC 6749 section 6); a public client unless
+    /// [`with_client_auth`](Self::with_client_auth) says otherwise.
+    ///
+    /// # Errors
+    /// `Config` if the endpoint is no https URL (or http to this machine), or the id is empty.
+    pub fn oauth2(token_endpoint: &str, client_id: &str) -> Result<Self, Error> {
+        if client_id.is_empty() {
+            return Err(Error::config("the client id is empty"));
+        }
+        checked(token_endpoint, false)?;
+        Ok(Self::new(token_endpoint.to_owned(), client_id))
+    }
+
+    fn new(address: String, client_id: &str) -> Self {
+        Self {
+            dialect: Dialect::OAuth2,
+            address,
+            client_id: client_id.to_owned(),
+            auth: ClientAuth::None,
+            rotation: Rotation::Strict,
+            issuer: None,
+            scope: None,
+            revocation: None,
+            single_token_revocation: false,
+            jwks: None,
+            plain_http: false,
+        }
+    }
+
+    /// Another server: the API base (`.../api/v0`) of Cotter, the token endpoint of others.
+    ///
+    /// # Errors
+    /// `Config` if it is no https URL; http is allowed to this machine (loopback), and everywhere
+    /// after [`danger_allow_plain_http`](Self::danger_allow_plain_http).
+    pub fn with_base_url(mut self, url: &str) -> Result<Self, Error> {
+        checked(url, self.plain_http)?;
+        url.trim_end_matches('/').clone_into(&mut self.address);
+        Ok(self)
+    }
+
+    /// What is known of the provider's refresh tokens.
+    #[must_use]
+    pub const fn with_rotation(mut self, rotation: Rotation) -> Self {
+        self.rotation = rotation;
+        self
+    }
+
+    /// How the client says who it is; for OAuth providers.
+    #[must_use]
+    pub fn with_client_auth(mut self, auth: ClientAuth) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// The issuer, which also names the provider in stores.
+    #[must_use]
+    pub fn with_issuer(mut self, issuer: &str) -> Self {
+        self.issuer = Some(issuer.to_owned());
+        self
+    }
+
+    /// The scope to ask for at each refresh; for OAuth providers.
+    #[must_use]
+    pub fn with_scope(mut self, scope: &str) -> Self {
+        self.scope = Some(scope.to_owned());
+        self
+    }
+
+    /// Where refresh tokens are revoked (RFC 7009).
+    ///
+    /// # Errors
+    /// `Config` as for [`with_base_url`](Self::with_base_url).
+    pub fn with_revocation_endpoint(mut self, url: &str) -> Result<Self, Error> {
+        checked(url, self.plain_http)?;
+        self.revocation = Some(url.to_owned());
+        Ok(self)
+    }
+
+    /// Declares that revoking one refresh token leaves the user's other sign-ins alone.
+    #[must_use]
+    pub const fn with_single_token_revocation(mut self) -> Self {
+        self.single_token_revocation = true;
+        self
+    }
+
+    /// Where the signing keys are (RFC 7517).
+    ///
+    /// # Errors
+    /// `Config` as for [`with_base_url`](Self::with_base_url).
+    pub fn with_jwks_uri(mut self, url: &str) -> Result<Self, Error> {
+        checked(url, self.plain_http)?;
+        self.jwks = Some(url.to_owned());
+        Ok(self)
+    }
+
+    /// Allows addresses given after this call to be plain http to other machines: whoever is on the
+    /// way reads the tokens. The transport has to be told as well.
+    #[must_use]
+    pub const fn danger_allow_plain_http(mut self) -> Self {
+        self.plain_http = true;
+        self
+    }
+
+    /// What is declared of the provider's refresh tokens.
+    #[must_use]
+    pub const fn rotation(&self) -> Rotation {
+        self.rotation
+    }
+
+    /// The client id; Cotter's API key id.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// The API base of Cotter, the token endpoint of others.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The issuer, where it is known.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// Whether this is Cotter's dialect.
+    #[must_use]
+    pub fn is_cotter(&self) -> bool {
+        self.dialect == Dialect::Cotter
+    }
+
+    /// The key under which `session` is stored: for Cotter by the API base, for others by the
+    /// issuer, else the token endpoint.
+    ///
+    /// # Errors
+    /// `Config` if the name is too long or the issuer no URL.
+    pub fn store_key(&self, session: &str) -> Result<StoreKey, Error> {
+        let address = match (self.dialect, &self.issuer) {
+            (Dialect::OAuth2, Some(issuer)) => issuer,
+            _ => &self.address,
+        };
+        StoreKey::new(address, &self.client_id, session)
+    }
+
+    /// The request that spends this refresh token.
+    #[must_use]
+    pub fn refresh_request(&self, token: &RefreshToken) -> Request<SecretBytes> {
+        match self.dialect {
+            Dialect::Cotter => cotter::refresh(&self.address, &self.client_id, token),
+            Dialect::OAuth2 => {
+                oauth2::refresh(&self.address, &self.client_id, &self.auth, self.scope.as_deref(), token)
+            }
+        }
+    }
+
+    /// What an answer to it means.
+    #[must_use]
+    pub fn judge(&self, response: &Response<SecretBytes>, sent: &RefreshToken) -> Answer {
+        match self.dialect {
+            Dialect::Cotter => cotter::judge(response, sent),
+            Dialect::OAuth2 => {
+                let secret = match &self.auth {
+                    ClientAuth::None => None,
+                    ClientAuth::Basic(secret) | ClientAuth::Post(secret) => Some(secret.expose()),
+                };
+                oauth2::judge(response, sent, secret)
+            }
+        }
+    }
+
+    /// The request that revokes this refresh token, where the provider can (RFC 7009).
+    #[must_use]
+    pub fn revoke_request(&self, token: &RefreshToken) -> Option<Request<SecretBytes>> {
+        let endpoint = self.revocation.as_deref()?;
+        Some(oauth2::revoke(endpoint, &self.client_id, &self.auth, token))
+    }
+
+    /// Whether revoking one refresh token leaves the user's other sign-ins alone.
+    #[must_use]
+    pub const fn revokes_single_tokens(&self) -> bool {
+        self.single_token_revocation
+    }
+
+    /// The request for the signing keys, where they can be had; it needs no key and no token.
+    #[must_use]
+    pub fn jwks_request(&self) -> Option<Request<SecretBytes>> {
+        match (self.dialect, &self.jwks) {
+            (_, Some(url)) => Some(cotter::get(url)),
+            (Dialect::Cotter, None) => Some(cotter::get(&alloc::format!("{}/token/jwks", self.address))),
+            (Dialect::OAuth2, None) => None,
+        }
+    }
+
+    /// Whether a set belongs to this client and to one user; `stored_user` is who is signed in.
+    ///
+    /// # Errors
+    /// The first thing that does not fit.
+    pub fn check(&self, set: &OAuthToken, stored_user: Option<&str>) -> Result<(), Unfit> {
+        let access = set.access_token().map(|token| peek(token.expose()));
+        let id = set.id_token().map(|token| peek(token.expose()));
+        let users = [&access, &id].map(|token| token.as_ref().and_then(|peek| peek.user_id.as_deref()));
+        // Whose tokens they are comes first: a set of another user ends all exchanges.
+        if let [Some(access), Some(id)] = users {
+            if access != id {
+                return Err(Unfit::MixedUsers);
+            }
+        }
+        if let (Some(stored), Some(new)) = (stored_user, users[0].or(users[1])) {
+            if stored != new {
+                return Err(Unfit::OtherUser);
+            }
+        }
+        let Some(access) = access else { return Err(Unfit::NoAccessToken) };
+        let ours = |audiences: &[String]| audiences.iter().any(|one| *one == self.client_id);
+        match self.dialect {
+            Dialect::Cotter if !access.is_jwt => return Err(Unfit::NotAJwt),
+            Dialect::Cotter if !ours(&access.audiences) => return Err(Unfit::OtherAudience),
+            _ => {}
+        }
+        match id {
+            Some(id) if id.is_jwt && !ours(&id.audiences) => Err(Unfit::OtherAudience),
+            Some(id) if !id.is_jwt && self.is_cotter() => Err(Unfit::NotAJwt),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a set of tokens is not handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unfit {
+    /// There is no access token in it.
+    NoAccessToken,
+    /// It belongs to another user than the one who is signed in.
+    OtherUser,
+    /// It was issued for another client.
+    OtherAudience,
+    /// A token that has to be a JWT is none.
+    NotAJwt,
+    /// Its tokens belong to two users.
+    MixedUsers,
+}
+
+impl Unfit {
+    /// The number under which it is stored.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::NoAccessToken => 1,
+            Self::OtherUser => 2,
+            Self::OtherAudience => 3,
+            Self::NotAJwt => 4,
+            Self::MixedUsers => 5,
+        }
+    }
+
+    /// What is stored under this number.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::NoAccessToken),
+            2 => Some(Self::OtherUser),
+            3 => Some(Self::OtherAudience),
+            4 => Some(Self::NotAJwt),
+            5 => Some(Self::MixedUsers),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoAccessToken => "there is no access token in it",
+            Self::OtherUser => "it belongs to another user than the one who is signed in",
+            Self::OtherAudience => "it was issued for another project or client",
+            Self::NotAJwt => "one of its tokens is not a JWT",
+            Self::MixedUsers => "its tokens belong to two different users",
+        })
+    }
+}
+
+/// https, or http to this machine, unless plain http was asked for by name.
+fn checked(url: &str, plain_http: bool) -> Result<(), Error> {
+    let normal = normalise(url)?;
+    if normal.starts_with("https://") || plain_http {
+        return Ok(());
+    }
+    let uri: http::Uri = normal.parse().map_err(|_| Error::config("the address is no URL"))?;
+    if is_loopback(uri.host().unwrap_or_default()) {
+        Ok(())
+    } else {
+        Err(Error::config("the address must be https; plain http is for this machine only"))
+    }
+}
+
+/// Whether a host is this machine itself: 127.0.0.0/8, ::1, localhost.
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || bare.parse::<core::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}

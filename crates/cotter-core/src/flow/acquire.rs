@@ -1,0 +1,476 @@
+//! A token that is valid now: look, take the lease, look again, exchange.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{Context, Outcome, Publication, Unpersisted, done, plausible};
+use crate::error::{Error, ErrorKind, SignInReason};
+use crate::event::Event;
+use crate::policy::Dice;
+use crate::provider::{Rotation, Unfit};
+use crate::record::{Fingerprint, Journal, Record};
+use crate::revision::Revision;
+use crate::step::{Ask, GiveLease, Step, TakeLease};
+use crate::store::{
+    Holder, Lease, LeaseAnswer, Loaded, StoreError, StoreErrorKind,
+};
+use crate::time::{BootTime, Now};
+use crate::view::{Force, Goal, Memory, Trouble, View};
+
+/// How many times a flight starts over because the record changed under it.
+const ROUNDS: u32 = 5;
+
+/// The shortest and the longest pause between two looks at a lease that somebody else has.
+const POLL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
+
+/// Begins a flight that ends with a token for `goal`, or with the reason why there is none.
+///
+/// `memory` is what the last flight of this session left, `shown` what its callers see, `kept` a
+/// granted set that could not be stored then and is stored first now.
+pub fn acquire(
+    cx: Context,
+    goal: Goal,
+    memory: Memory,
+    shown: Option<Arc<View>>,
+    kept: Option<Unpersisted>,
+    now: Now,
+) -> Step<Outcome> {
+    match kept {
+        Some(kept) => kept.resume(goal, now),
+        None => Flight::new(cx, goal, memory, shown, now).begin(now),
+    }
+}
+
+/// Begins a look at the store, without any exchange: what others did there is taken over.
+///
+/// A store that cannot answer leaves things as they are until the next look.
+pub fn look(cx: Context, memory: Memory, shown: Option<Arc<View>>, now: Now) -> Step<Outcome> {
+    let mut flight = Flight::new(cx, Goal::access(), memory, shown, now);
+    flight.looking = true;
+    Step::Load(Ask::new(flight.cx.key.clone(), move |now, answer| match answer {
+        Ok(loaded) => match flight.look(now, loaded) {
+            Ok((flight, _)) => match flight.view.clone() {
+                Some(view) => flight.end(Ok(view)),
+                None => flight.absent(now),
+            },
+            Err(step) => step,
+        },
+        Err(error) => flight.look_later(now, error),
+    }))
+}
+
+/// One flight: everything it knows between two steps.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) cx: Context,
+    pub(super) goal: Goal,
+    pub(super) memory: Memory,
+    pub(super) dice: Dice,
+    pub(super) started: BootTime,
+    pub(super) lease: Option<Lease>,
+    /// When the lease was granted.
+    pub(super) leased_at: BootTime,
+    pub(super) events: Vec<Event>,
+    /// How often the record changed under this flight.
+    pub(super) rounds: u32,
+    /// How often this flight has asked for the lease.
+    pub(super) polls: u32,
+    /// How often the request certainly was not sent, or answered unspent.
+    pub(super) tries: u32,
+    /// Whether this is only a look: no exchange, no lease.
+    looking: bool,
+    /// What was learned last.
+    pub(super) view: Option<Arc<View>>,
+}
+
+/// A record with the revision it was loaded at.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) record: Record,
+    pub(super) revision: Revision,
+}
+
+type Next = fn(Box<Flight>, Now, Option<Loaded>) -> Step<Outcome>;
+
+impl Flight {
+    fn new(
+        cx: Context,
+        goal: Goal,
+        memory: Memory,
+        view: Option<Arc<View>>,
+        now: Now,
+    ) -> Box<Self> {
+        let dice = Dice::new(cx.seed);
+        Box::new(Self {
+            cx,
+            goal,
+            memory,
+            dice,
+            started: now.boot,
+            lease: None,
+            leased_at: now.boot,
+            events: Vec::new(),
+            rounds: 0,
+            polls: 0,
+            tries: 0,
+            looking: false,
+            view,
+        })
+    }
+
+    fn begin(mut self: Box<Self>, now: Now) -> Step<Outcome> {
+        if let Force::Rejected(token) = &self.goal.force {
+            self.memory.rejected = Some(Fingerprint::of(token.expose()));
+        }
+        match plausible(now) {
+            Ok(()) => self.load(Self::before_lease),
+            Err(error) => self.end(Err(error)),
+        }
+    }
+
+    pub(super) fn load(self: Box<Self>, next: Next) -> Step<Outcome> {
+        Step::Load(Ask::new(self.cx.key.clone(), move |now, answer| match answer {
+            Ok(loaded) => next(self, now, loaded),
+            Err(error) => self.store_failed(now, error),
+        }))
+    }
+
+    fn before_lease(self: Box<Self>, now: Now, loaded: Option<Loaded>) -> Step<Outcome> {
+        match self.look(now, loaded) {
+            Ok((flight, _)) if flight.lease.is_some() => flight.load(Self::after_lease),
+            Ok((flight, _)) => flight.take_lease(),
+            Err(step) => step,
+        }
+    }
+
+    pub(super) fn after_lease(self: Box<Self>, now: Now, loaded: Option<Loaded>) -> Step<Outcome> {
+        match self.look(now, loaded) {
+            Ok((flight, seen)) => flight.wait_out_journal(now, seen),
+            Err(step) => step,
+        }
+    }
+
+    /// The store cannot say: what is shown stays, until the next look.
+    fn look_later(mut self: Box<Self>, now: Now, error: StoreError) -> Step<Outcome> {
+        let Some(view) = self.view.take() else { return self.end(Err(error.into())) };
+        let mut view = (*view).clone();
+        view.look_again = now.boot.saturating_add(self.cx.policy.look_again);
+        let view = Arc::new(view);
+        self.view = Some(Arc::clone(&view));
+        self.end(Ok(view))
+    }
+
+    /// Judges what the store holds: either the flight ends here, or an exchange is wanted.
+    fn look(
+        mut self: Box<Self>,
+        now: Now,
+        loaded: Option<Loaded>,
+    ) -> Result<(Box<Self>, Box<Seen>), Step<Outcome>> {
+        let Some(loaded) = loaded else { return Err(self.absent(now)) };
+        let revision = loaded.revision;
+        let decoded = loaded.record.and_then(|bytes| Record::decode(&bytes));
+        let record = match decoded {
+            Ok(record) => record,
+            Err(error) => return Err(self.store_failed(now, error)),
+        };
+        if self.is_older_than_seen(&record, revision) {
+            let error = StoreError::new(
+                StoreErrorKind::Damaged,
+                "the store brought back an older record of this session",
+            )
+            .with_hint("sign in again; the refresh token in the old record is spent");
+            return Err(self.store_failed(now, error));
+        }
+        self.see(&record, revision, now);
+        if self.looking {
+            return Ok((self, Box::new(Seen { record, revision })));
+        }
+        let goal_met = self.view.as_ref().is_some_and(|view| view.meets(&self.goal, now.boot));
+        if goal_met {
+            return Err(self.satisfied(now));
+        }
+        match self.no_exchange(&record, now) {
+            Some(error) => Err(self.fail(now, error, None)),
+            None => Ok((self, Box::new(Seen { record, revision }))),
+        }
+    }
+
+    /// Rule 15: what is older than something this process has seen is neither adopted nor sent.
+    fn is_older_than_seen(&self, record: &Record, revision: Revision) -> bool {
+        self.memory
+            .seen
+            .is_some_and(|(seen, seq)| seen.lineage == revision.lineage && record.seq < seq)
+    }
+
+    /// Takes note of the record, and makes the view of it that callers will get.
+    pub(super) fn see(&mut self, record: &Record, revision: Revision, now: Now) {
+        let seen = self.memory.seen;
+        if seen.is_some_and(|(seen, seq)| seen.lineage != revision.lineage || seq < record.seq) {
+            self.events.push(Event::Adopted);
+            self.memory.trouble = None;
+        }
+        self.memory.seen = Some((revision, record.seq));
+        let view = self.cx.view(record, revision, now, self.memory.rejected);
+        self.view = Some(Arc::new(view));
+    }
+
+    /// Why no exchange may be tried on this record, if so.
+    fn no_exchange(&self, record: &Record, now: Now) -> Option<Error> {
+        if let Some(unfit @ (Unfit::OtherUser | Unfit::MixedUsers)) = record.held {
+            return Some(Error::protocol(alloc::format!("the newest set is held back: {unfit}")));
+        }
+        if let Some(error) = self.view.as_ref().and_then(|view| view.pointless(&self.goal, now.boot)) {
+            return Some(error);
+        }
+        if record.refresh.is_none() {
+            return Some(Error::sign_in_required(SignInReason::NoRefreshToken));
+        }
+        if self.goal.force != Force::Now {
+            if let Some(refusal) = record.standing_refusal(now) {
+                return Some(Error::sign_in_required(if refusal.rotation_lost {
+                    SignInReason::RotationLost
+                } else {
+                    SignInReason::Refused
+                }));
+            }
+        }
+        // Rule 10: while anything can be handed out, a token that may be spent is not presented.
+        let journal = record.journal.as_ref().filter(|_| self.cx.rotates(record))?;
+        let usable = self.view.as_ref().is_some_and(|view| view.has_usable_access(now.boot));
+        if self.grace_left(record, journal, now).is_none() && usable {
+            return Some(self.still_uncertain(journal, now));
+        }
+        None
+    }
+
+    fn still_uncertain(&self, journal: &Journal, now: Now) -> Error {
+        let wait = self.uncertain_wait(journal, now);
+        Error::unavailable(
+            "an earlier refresh was cut off and its refresh token may be spent; \
+             it is tried again when the access token has ended",
+            Some(wait.max(self.cx.policy.backoff_first)),
+            true,
+        )
+    }
+
+    /// Within a declared grace: how long the identical request may still be sent (rule 11).
+    pub(super) fn grace_left(&self, record: &Record, journal: &Journal, now: Now) -> Option<Duration> {
+        // A lineage that rotates though its provider was declared not to has no grace.
+        let _ = record;
+        let Rotation::Grace(grace) = self.cx.provider.rotation() else { return None };
+        if journal.boot_id != now.boot_id || journal.boot > now.boot {
+            return None;
+        }
+        let margin = (grace / 10).min(Duration::from_secs(2));
+        let elapsed = now.boot.saturating_since(journal.boot);
+        grace.checked_sub(margin)?.checked_sub(elapsed).filter(|left| !left.is_zero())
+    }
+
+    /// How long a token that may be spent has to rest before it is presented again (rule 10).
+    fn uncertain_wait(&self, journal: &Journal, now: Now) -> Duration {
+        let rest = self.cx.policy.send_budget.max(self.cx.policy.backoff(journal.attempt));
+        // A time in the future counts as now, and so does one of another boot that lies ahead.
+        let passed = if journal.boot_id == now.boot_id {
+            now.boot.saturating_since(journal.boot)
+        } else {
+            now.wall.saturating_since(journal.attempted_at)
+        };
+        rest.saturating_sub(passed)
+    }
+
+    fn wait_out_journal(mut self: Box<Self>, now: Now, seen: Box<Seen>) -> Step<Outcome> {
+        let journal = seen.record.journal.filter(|_| self.cx.rotates(&seen.record));
+        let Some(journal) = journal else { return self.write_journal(now, seen) };
+        let in_grace = self.grace_left(&seen.record, &journal, now).is_some();
+        let lapsed = self.lease.as_mut().is_some_and(|lease| core::mem::take(&mut lease.lapsed));
+        let wait = match (in_grace, lapsed) {
+            (true, false) => Duration::ZERO,
+            // Rule 2: the holder who let the lease lapse may still be sending.
+            (true, true) => self.send_budget(),
+            (false, _) => self.uncertain_wait(&journal, now),
+        };
+        if wait.is_zero() {
+            return self.write_journal(now, seen);
+        }
+        if wait > self.budget_left(now) {
+            let error = self.still_uncertain(&journal, now);
+            return self.fail(now, error, Some(wait));
+        }
+        self.sleep(wait, |flight, _| flight.load(Self::after_lease))
+    }
+
+    pub(super) fn send_budget(&self) -> Duration {
+        match self.cx.provider.rotation() {
+            Rotation::Grace(grace) => self.cx.policy.send_budget.min(grace / 3),
+            _ => self.cx.policy.send_budget,
+        }
+    }
+
+    pub(super) fn budget_left(&self, now: Now) -> Duration {
+        let passed = now.boot.saturating_since(self.started);
+        self.cx.policy.flight_budget.saturating_sub(passed)
+    }
+
+    pub(super) fn sleep(
+        self: Box<Self>,
+        wait: Duration,
+        next: impl FnOnce(Box<Self>, Now) -> Step<Outcome> + Send + 'static,
+    ) -> Step<Outcome> {
+        Step::Sleep(Ask::new(wait, move |now, ()| next(self, now)))
+    }
+
+    fn take_lease(self: Box<Self>) -> Step<Outcome> {
+        if !self.cx.store.lease {
+            return self.load(Self::after_lease);
+        }
+        let question = TakeLease { key: self.cx.key.clone(), ttl: self.cx.policy.lease_ttl };
+        Step::Lease(Ask::new(question, move |now, answer| self.leased(now, answer)))
+    }
+
+    fn leased(mut self: Box<Self>, now: Now, answer: Result<LeaseAnswer, StoreError>) -> Step<Outcome> {
+        match answer {
+            Ok(LeaseAnswer::Granted(lease)) => {
+                self.lease = Some(lease);
+                self.leased_at = now.boot;
+                self.load(Self::after_lease)
+            }
+            Ok(LeaseAnswer::Unsupported) => self.load(Self::after_lease),
+            Ok(LeaseAnswer::Held(holder)) => self.wait_for_lease(now, &holder),
+            Err(error) => self.store_failed(now, error),
+        }
+    }
+
+    fn wait_for_lease(mut self: Box<Self>, now: Now, holder: &Holder) -> Step<Outcome> {
+        // Rule 18: who holds a usable token never waits for a lease.
+        if let Some(view) = self.view.as_ref().filter(|view| view.serves(&self.goal, now.boot)) {
+            let view = Arc::clone(view);
+            return self.end(Ok(view));
+        }
+        let passed = now.boot.saturating_since(self.started);
+        if passed >= self.cx.policy.lock_wait {
+            let error = Error::unavailable(
+                alloc::format!("the session is being refreshed by {holder} and was not in time"),
+                Some(self.cx.policy.backoff_first),
+                false,
+            )
+            .with_source(StoreError::new(StoreErrorKind::Locked, "the lease is held"));
+            return self.fail(now, error, None);
+        }
+        self.polls = self.polls.saturating_add(1);
+        let pause = POLL.0.saturating_mul(1u32.checked_shl(self.polls / 4).unwrap_or(u32::MAX)).min(POLL.1);
+        let pause = pause / 2 + self.dice.up_to(pause);
+        self.sleep(pause, |flight, _| flight.load(Self::before_lease))
+    }
+
+    /// Nothing stands under the key.
+    pub(super) fn absent(mut self: Box<Self>, _now: Now) -> Step<Outcome> {
+        let reason = self.memory.absence();
+        self.events.push(Event::SignInRequired(reason));
+        self.view = None;
+        self.memory.trouble = None;
+        self.release(move |flight| {
+            flight.finish(
+                Err(Error::sign_in_required(reason)),
+                Some(Publication::Absent(reason)),
+                None,
+            )
+        })
+    }
+
+    /// The store failed; what is in memory may still serve.
+    pub(super) fn store_failed(self: Box<Self>, now: Now, error: StoreError) -> Step<Outcome> {
+        self.fail(now, Error::from(error), None)
+    }
+
+    pub(super) fn satisfied(mut self: Box<Self>, now: Now) -> Step<Outcome> {
+        self.memory.trouble = None;
+        match self.view.clone() {
+            Some(view) => self.end(Ok(view)),
+            None => self.absent(now),
+        }
+    }
+
+    /// Ends with `error`, or with the token that is there if it still serves; `pause` is how long
+    /// everybody then goes without trying.
+    pub(super) fn fail(mut self: Box<Self>, now: Now, error: Error, pause: Option<Duration>) -> Step<Outcome> {
+        if let Some(pause) = pause {
+            self.pause(now, &error, pause);
+        }
+        if let ErrorKind::SignInRequired(reason) = error.kind() {
+            self.events.push(Event::SignInRequired(reason));
+        }
+        match self.view.clone().filter(|view| view.serves(&self.goal, now.boot)) {
+            Some(view) => {
+                self.events.push(Event::ServedStale(error.kind()));
+                self.end(Ok(view))
+            }
+            None => self.end(Err(error)),
+        }
+    }
+
+    fn pause(&mut self, now: Now, error: &Error, asked: Duration) {
+        let failures = self.memory.trouble.as_ref().map_or(0, |trouble| trouble.failures);
+        let failures = failures.saturating_add(1);
+        let own = self.cx.policy.backoff(failures);
+        let own = own + self.dice.up_to(own / 8);
+        self.memory.trouble = Some(Arc::new(Trouble {
+            error: error.clone(),
+            until: now.boot.saturating_add(asked.max(own)),
+            asked: error.retry_after().is_some_and(|after| after > own),
+            failures,
+        }));
+    }
+
+    /// Ends the flight: gives the lease back and publishes what was learned.
+    pub(super) fn end(self: Box<Self>, result: Result<Arc<View>, Error>) -> Step<Outcome> {
+        self.release(move |flight| {
+            let publish = flight.view.clone().map(Publication::Signed);
+            flight.finish(result, publish, None)
+        })
+    }
+
+    /// Gives the lease back, if there is one; whether that works is of no consequence.
+    pub(super) fn release(
+        mut self: Box<Self>,
+        then: impl FnOnce(Box<Self>) -> Step<Outcome> + Send + 'static,
+    ) -> Step<Outcome> {
+        match self.lease.take() {
+            None => then(self),
+            Some(lease) => {
+                let question = GiveLease { key: self.cx.key.clone(), owner: lease.owner };
+                Step::Release(Ask::new(question, move |_, _| then(self)))
+            }
+        }
+    }
+
+    pub(super) fn finish(
+        self: Box<Self>,
+        result: Result<Arc<View>, Error>,
+        publish: Option<Publication>,
+        unpersisted: Option<Unpersisted>,
+    ) -> Step<Outcome> {
+        done(Outcome { result, publish, memory: self.memory, events: self.events, unpersisted })
+    }
+
+    /// Whether the record may be looked at once more because it changed under this flight.
+    pub(super) fn another_round(&mut self) -> bool {
+        self.rounds = self.rounds.saturating_add(1);
+        self.rounds <= ROUNDS
+    }
+
+    pub(super) fn changing_too_fast(self: Box<Self>, now: Now) -> Step<Outcome> {
+        let pause = self.cx.policy.backoff_first;
+        let error = Error::unavailable(
+            "the session keeps changing in the store",
+            Some(pause),
+            false,
+        );
+        self.fail(now, error, Some(pause))
+    }
+
+    pub(super) fn fingerprint(seen: &Seen) -> Option<Fingerprint> {
+        seen.record.refresh_fingerprint()
+    }
+}

@@ -1,0 +1,363 @@
+//! Spending the refresh token: note it, send it once, and classify whatever comes back.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use core::time::Duration;
+
+use http::Response;
+
+use super::Outcome;
+use super::acquire::{Flight, Seen};
+use crate::error::{Error, ServerSaid, SignInReason};
+use crate::event::Event;
+use crate::record::{Fingerprint, Journal, Record, Refusal};
+use crate::revision::Revision;
+use crate::secret::SecretBytes;
+use crate::step::{Ask, Save, Send, Step};
+use crate::store::{Expected, Loaded, StoreError, Swap};
+use crate::time::{BootTime, Now};
+use crate::transport::{Sent, TransportError};
+use crate::wire::Answer;
+
+/// What a save after the exchange needs of a lease that lapses.
+const SAVE_SHARE: Duration = Duration::from_secs(5);
+
+/// How often a request that certainly was not sent is tried again.
+const RETRIES_UNSENT: u32 = 1;
+
+/// How often a request that was answered unspent is tried again.
+const RETRIES_BUSY: u32 = 2;
+
+impl Flight {
+    /// Writes "this token is being spent" before it is, which also shows that the store can write.
+    pub(super) fn write_journal(self: Box<Self>, now: Now, mut seen: Box<Seen>) -> Step<Outcome> {
+        let in_grace = |journal: &Journal| self.grace_left(&seen.record, journal, now).is_some();
+        if seen.record.journal.as_ref().is_some_and(in_grace) {
+            return self.send(now, seen, true);
+        }
+        let rejected = match &self.goal.force {
+            crate::view::Force::Rejected(token) => Some(Fingerprint::of(token.expose())),
+            _ => seen.record.rejected,
+        };
+        let mark = rejected != seen.record.rejected;
+        let rotates = self.cx.rotates(&seen.record);
+        if !rotates && !mark {
+            return self.send(now, seen, false);
+        }
+        let pending = seen.record.journal.is_some();
+        seen.record.rejected = rejected;
+        if rotates {
+            let attempt = seen.record.journal.map_or(0, |journal| journal.attempt);
+            seen.record.journal = Some(Journal {
+                attempted_at: now.wall,
+                boot: now.boot,
+                boot_id: now.boot_id,
+                attempt: attempt.saturating_add(1),
+            });
+        }
+        self.save(seen, move |flight, now, seen, answer| match answer {
+            Ok(Swap::Done) => flight.send(now, seen, pending),
+            Ok(Swap::Conflict { .. }) => flight.start_over(now),
+            Err(error) if error.is_uncertain() => flight.was_journaled(seen, pending, error),
+            Err(error) => flight.store_failed(now, error),
+        })
+    }
+
+    /// Saves `seen` under the revision after its own; `then` gets it with the new one.
+    pub(super) fn save(
+        self: Box<Self>,
+        mut seen: Box<Seen>,
+        then: impl FnOnce(Box<Self>, Now, Box<Seen>, Result<Swap, StoreError>) -> Step<Outcome>
+        + core::marker::Send
+        + 'static,
+    ) -> Step<Outcome> {
+        let expected = Expected::Revision(seen.revision);
+        let new = seen.revision.next();
+        let question =
+            Save { key: self.cx.key.clone(), record: seen.record.encode(), expected, new };
+        Step::Save(Ask::new(question, move |now, answer| {
+            if matches!(answer, Ok(Swap::Done)) {
+                seen.revision = new;
+            }
+            then(self, now, seen, answer)
+        }))
+    }
+
+    /// The record changed under this flight: look at it anew.
+    pub(super) fn start_over(mut self: Box<Self>, now: Now) -> Step<Outcome> {
+        if self.another_round() { self.load(Self::after_lease) } else { self.changing_too_fast(now) }
+    }
+
+    /// The journal's write was cut off; only if it stands there is the token spent.
+    fn was_journaled(
+        self: Box<Self>,
+        mut seen: Box<Seen>,
+        pending: bool,
+        error: StoreError,
+    ) -> Step<Outcome> {
+        let new = seen.revision.next();
+        Step::Load(Ask::new(self.cx.key.clone(), move |now, answer: Result<Option<Loaded>, StoreError>| match answer {
+            Ok(Some(loaded)) if loaded.revision == new => {
+                seen.revision = new;
+                self.send(now, seen, pending)
+            }
+            Ok(Some(_) | None) | Err(_) => self.store_failed(now, error),
+        }))
+    }
+
+    /// Sends the refresh token; `pending` if it may have been spent before.
+    pub(super) fn send(self: Box<Self>, now: Now, seen: Box<Seen>, pending: bool) -> Step<Outcome> {
+        let Some(refresh) = &seen.record.refresh else {
+            return self.fail(now, Error::sign_in_required(SignInReason::NoRefreshToken), None);
+        };
+        let request = self.cx.provider.refresh_request(refresh);
+        let question = Send { request, not_after: self.not_after(now, &seen.record) };
+        Step::Send(Ask::new(question, move |now, reply| self.replied(now, seen, pending, reply)))
+    }
+
+    /// The end of the send budget, of the lease less the save's share, and of the grace, whichever
+    /// comes first.
+    fn not_after(&self, now: Now, record: &Record) -> BootTime {
+        let mut end = now.boot.saturating_add(self.send_budget());
+        if let Some(lasts) = self.lease.as_ref().and_then(|lease| lease.ends_in) {
+            let share = SAVE_SHARE.min(lasts / 4);
+            end = end.min(self.leased_at.saturating_add(lasts).saturating_sub(share));
+        }
+        if let Some(left) = record.journal.as_ref().and_then(|j| self.grace_left(record, j, now)) {
+            end = end.min(now.boot.saturating_add(left));
+        }
+        end
+    }
+
+    fn replied(
+        self: Box<Self>,
+        now: Now,
+        seen: Box<Seen>,
+        pending: bool,
+        reply: Result<Response<SecretBytes>, TransportError>,
+    ) -> Step<Outcome> {
+        let response = match reply {
+            Ok(response) => response,
+            Err(error) if error.sent() == Sent::No => return self.unsent(now, seen, pending, error),
+            Err(error) => {
+                let failure = Error::unavailable("the answer of the server was lost", None, true);
+                return self.uncertain(now, seen, failure.with_transport(error), None);
+            }
+        };
+        let Some(sent) = &seen.record.refresh else { return self.start_over(now) };
+        match self.cx.provider.judge(&response, sent) {
+            Answer::Granted(set) => self.granted(now, seen, *set),
+            Answer::Refused(said) => self.refused(now, seen, pending, said),
+            Answer::Misconfigured(said) => {
+                let error = Error::config(
+                    "the server rejected the request, not the refresh token; \
+                     check the API key, the address and the network in between",
+                );
+                self.unspent(now, seen, pending, error.with_server(said), Duration::ZERO)
+            }
+            Answer::Busy { said, retry_after } => self.busy(now, seen, pending, said, retry_after),
+            Answer::Uncertain { said, retry_after } => {
+                let error = Error::unavailable(
+                    "the server failed and may have spent the refresh token",
+                    retry_after,
+                    true,
+                );
+                self.uncertain(now, seen, error.with_server(said), retry_after)
+            }
+        }
+    }
+
+    fn unsent(
+        mut self: Box<Self>,
+        now: Now,
+        seen: Box<Seen>,
+        pending: bool,
+        error: TransportError,
+    ) -> Step<Outcome> {
+        if error.is_config() {
+            let failure = Error::config("the request was not sent").with_transport(error);
+            return self.unspent(now, seen, pending, failure, Duration::ZERO);
+        }
+        let pause = Duration::from_millis(150) + self.dice.up_to(Duration::from_millis(150));
+        if self.tries < RETRIES_UNSENT && self.may_wait(now, pause) {
+            self.tries += 1;
+            return self.sleep(pause, move |flight, now| flight.send(now, seen, pending));
+        }
+        let failure = Error::unavailable("the server cannot be reached", None, false);
+        self.unspent(now, seen, pending, failure.with_transport(error), Duration::ZERO)
+    }
+
+    fn busy(
+        mut self: Box<Self>,
+        now: Now,
+        seen: Box<Seen>,
+        pending: bool,
+        said: ServerSaid,
+        retry_after: Option<Duration>,
+    ) -> Step<Outcome> {
+        let pause = retry_after.unwrap_or_else(|| self.cx.policy.backoff(self.tries + 1));
+        let pause = pause + self.dice.up_to(Duration::from_millis(250));
+        if self.tries < RETRIES_BUSY && self.may_wait(now, pause) {
+            self.tries += 1;
+            return self.sleep(pause, move |flight, now| flight.send(now, seen, pending));
+        }
+        let error = Error::unavailable("the server asks to wait", Some(pause), false);
+        self.unspent(now, seen, pending, error.with_server(said), pause)
+    }
+
+    /// Whether a pause fits the flight, and nobody is better served at once.
+    fn may_wait(&self, now: Now, pause: Duration) -> bool {
+        let served = self.view.as_ref().is_some_and(|view| view.serves(&self.goal, now.boot));
+        let needed = pause.saturating_add(self.send_budget() / 4);
+        let lease_lasts = self.lease.as_ref().and_then(|lease| lease.ends_in).is_none_or(|lasts| {
+            let end = self.leased_at.saturating_add(lasts).saturating_sub(SAVE_SHARE.min(lasts / 4));
+            now.boot.saturating_add(needed) < end
+        });
+        !served && needed < self.budget_left(now) && lease_lasts
+    }
+
+    /// The token certainly was not spent this time: the note of it is taken back (rule 17).
+    fn unspent(
+        self: Box<Self>,
+        now: Now,
+        mut seen: Box<Seen>,
+        pending: bool,
+        error: Error,
+        pause: Duration,
+    ) -> Step<Outcome> {
+        // An earlier attempt with the same token stays open.
+        let cleared = !pending && seen.record.journal.take().is_some();
+        if !cleared {
+            return self.fail(now, error, Some(pause));
+        }
+        self.save(seen, move |mut flight, now, seen, answer| {
+            if matches!(answer, Ok(Swap::Done)) {
+                flight.see(&seen.record, seen.revision, now);
+            }
+            flight.fail(now, error, Some(pause))
+        })
+    }
+
+    /// The token may be spent. Within a grace the same request goes out again; else the note stays,
+    /// and rule 10 says when the token may be presented.
+    fn uncertain(
+        mut self: Box<Self>,
+        now: Now,
+        seen: Box<Seen>,
+        error: Error,
+        retry_after: Option<Duration>,
+    ) -> Step<Outcome> {
+        let left = seen.record.journal.as_ref().and_then(|j| self.grace_left(&seen.record, j, now));
+        let own = Duration::from_millis(200)
+            .saturating_mul(1 << self.tries.min(4))
+            .saturating_add(self.dice.up_to(Duration::from_millis(100)));
+        let pause = retry_after.map_or(own, |asked| asked.max(own));
+        let fits = pause < self.budget_left(now);
+        if left.is_some_and(|left| pause < left) && fits {
+            self.tries = self.tries.saturating_add(1);
+            return self.sleep(pause, move |flight, now| {
+                let open =
+                    |j: &Journal| flight.grace_left(&seen.record, j, now).is_some();
+                if seen.record.journal.as_ref().is_some_and(open) {
+                    flight.send(now, seen, true)
+                } else {
+                    flight.stays_uncertain(now, error, retry_after)
+                }
+            });
+        }
+        self.stays_uncertain(now, error, retry_after)
+    }
+
+    fn stays_uncertain(
+        mut self: Box<Self>,
+        now: Now,
+        error: Error,
+        retry_after: Option<Duration>,
+    ) -> Step<Outcome> {
+        self.events.push(Event::Uncertain);
+        self.fail(now, error, Some(retry_after.unwrap_or(Duration::ZERO)))
+    }
+
+    /// Refused: unless somebody else has rotated it meanwhile, this token is dead (rule 9).
+    fn refused(
+        self: Box<Self>,
+        now: Now,
+        seen: Box<Seen>,
+        pending: bool,
+        said: ServerSaid,
+    ) -> Step<Outcome> {
+        let Some(sent) = Self::fingerprint(&seen) else { return self.start_over(now) };
+        Step::Load(Ask::new(self.cx.key.clone(), move |now, answer: Result<Option<Loaded>, _>| {
+            let stands = match &answer {
+                Ok(Some(loaded)) => stored(loaded).is_some_and(|record| record.refresh_is(sent)),
+                // Nobody can say otherwise: believe the server.
+                Err(_) => true,
+                Ok(None) => false,
+            };
+            match answer {
+                Ok(loaded) if !stands => self.changed_meanwhile(now, loaded),
+                Ok(Some(loaded)) => {
+                    let record = stored(&loaded).unwrap_or(seen.record);
+                    let seen = Box::new(Seen { record, revision: loaded.revision });
+                    self.mark_refused(now, seen, sent, pending, said)
+                }
+                _ => self.mark_refused(now, seen, sent, pending, said),
+            }
+        }))
+    }
+
+    fn changed_meanwhile(mut self: Box<Self>, now: Now, loaded: Option<Loaded>) -> Step<Outcome> {
+        if self.another_round() {
+            self.after_lease(now, loaded)
+        } else {
+            self.changing_too_fast(now)
+        }
+    }
+
+    fn mark_refused(
+        self: Box<Self>,
+        now: Now,
+        mut seen: Box<Seen>,
+        sent: Fingerprint,
+        pending: bool,
+        said: ServerSaid,
+    ) -> Step<Outcome> {
+        let earlier = seen.record.refusal.as_ref().filter(|refusal| refusal.token == sent);
+        let rotation_lost = earlier.map_or(pending, |refusal| refusal.rotation_lost);
+        let count = earlier.map_or(0, |refusal| refusal.count);
+        let code = said.code.clone().filter(|code| !code.is_empty());
+        seen.record.refusal = Some(Refusal {
+            token: sent,
+            at: now.wall,
+            until: now.wall.saturating_add(self.cx.policy.refusal(count)),
+            count: count.saturating_add(1),
+            rotation_lost,
+            code: code.unwrap_or_else(|| said.status.to_string()),
+        });
+        // The question that the journal left open is answered.
+        seen.record.journal = None;
+        let reason =
+            if rotation_lost { SignInReason::RotationLost } else { SignInReason::Refused };
+        let error = Error::sign_in_required(reason).with_server(said);
+        self.save(seen, move |mut flight, now, seen, answer| {
+            if matches!(answer, Ok(Swap::Done)) {
+                flight.see(&seen.record, seen.revision, now);
+                flight.memory.trouble = None;
+                flight.fail(now, error, None)
+            } else {
+                // Not stored: at least this process remembers it.
+                let pause = flight.cx.policy.refusal_first;
+                flight.fail(now, error, Some(pause))
+            }
+        })
+    }
+}
+
+fn stored(loaded: &Loaded) -> Option<Record> {
+    loaded.record.as_ref().ok().and_then(|bytes| Record::decode(bytes).ok())
+}
+
+/// What two records of one key have in common.
+pub(super) fn same_lineage(a: Revision, b: Revision) -> bool {
+    a.lineage == b.lineage
+}

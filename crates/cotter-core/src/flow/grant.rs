@@ -1,0 +1,285 @@
+//! A granted set: keep it first, judge it after (rules 1, 3 and 4).
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use super::acquire::{Flight, Seen};
+use super::exchange::same_lineage;
+use super::{Outcome, Publication};
+use crate::claims::peek;
+use crate::error::Error;
+use crate::event::Event;
+use crate::life::{Freshness, Life};
+use crate::provider::Unfit;
+use crate::record::{Fingerprint, Record, Timed};
+use crate::revision::Revision;
+use crate::step::{Ask, GiveLease, Send, Step};
+use crate::store::{Loaded, StoreError, Swap};
+use crate::time::Now;
+use crate::token::OAuthToken;
+use crate::view::{Force, Goal, Want};
+
+/// How often a save is tried inside one flight.
+const SAVES: u32 = 3;
+
+/// A granted set that is in memory only, because the store could not take it.
+///
+/// Hand it back to [`acquire`](super::acquire), which stores it before anything else. While it
+/// lives, so does the flight's lease: nobody presents the token that it replaced.
+pub struct Unpersisted(Box<Kept>);
+
+struct Kept {
+    flight: Box<Flight>,
+    grant: Grant,
+}
+
+impl core::fmt::Debug for Unpersisted {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Unpersisted(..)")
+    }
+}
+
+impl Unpersisted {
+    pub(super) fn resume(self, goal: Goal, now: Now) -> Step<Outcome> {
+        let Kept { mut flight, mut grant } = *self.0;
+        flight.goal = goal;
+        flight.started = now.boot;
+        flight.rounds = 0;
+        flight.events.clear();
+        grant.saves = 0;
+        grant.resumed = true;
+        flight.keep(grant)
+    }
+
+    /// Gives it up, because another sign-in took its place: only the lease is given back.
+    pub fn abandon(self) -> Step<()> {
+        let Kept { mut flight, .. } = *self.0;
+        match flight.lease.take() {
+            None => Step::Done(()),
+            Some(lease) => {
+                let question = GiveLease { key: flight.cx.key.clone(), owner: lease.owner };
+                Step::Release(Ask::new(question, |_, _| Step::Done(())))
+            }
+        }
+    }
+}
+
+/// What is being kept: the record with the new tokens, over the revision it replaces.
+struct Grant {
+    seen: Box<Seen>,
+    /// The refresh token that was spent for it.
+    spent: Option<Fingerprint>,
+    /// Why the set is not handed out, if so.
+    unfit: Option<Unfit>,
+    saves: u32,
+    resumed: bool,
+}
+
+impl Flight {
+    /// Takes the answer of a 2xx: the new refresh token is kept whatever else is in it.
+    pub(super) fn granted(self: Box<Self>, now: Now, mut seen: Box<Seen>, set: OAuthToken) -> Step<Outcome> {
+        let spent = Self::fingerprint(&seen);
+        let unfit = self.cx.provider.check(&set, seen.record.user.as_deref()).err();
+        merge(&mut seen.record, set, unfit, now);
+        self.keep(Grant { seen, spent, unfit, saves: 0, resumed: false })
+    }
+
+    fn keep(self: Box<Self>, mut grant: Grant) -> Step<Outcome> {
+        grant.saves += 1;
+        let Grant { seen, spent, unfit, saves, resumed } = grant;
+        self.save(seen, move |flight, now, seen, answer| {
+            let grant = Grant { seen, spent, unfit, saves, resumed };
+            match answer {
+                Ok(Swap::Done) => flight.kept(now, grant),
+                Ok(Swap::Conflict { .. }) => flight.what_stands_there(grant),
+                Err(error) if error.is_uncertain() => flight.what_stands_there(grant),
+                Err(error) => flight.save_again(now, grant, error),
+            }
+        })
+    }
+
+    /// Durable: now it may be seen, and judged.
+    fn kept(mut self: Box<Self>, now: Now, grant: Grant) -> Step<Outcome> {
+        let Grant { seen, unfit, resumed, .. } = grant;
+        self.learn(&seen.record, seen.revision, now);
+        self.memory.trouble = None;
+        self.events.push(if resumed { Event::Persisted } else { Event::Refreshed });
+        let Some(view) = self.view.clone() else { return self.absent(now) };
+        Step::Publish(Ask::new(Publication::Signed(view), move |now, ()| match unfit {
+            None => self.hand_over(now),
+            Some(unfit) => {
+                let message = alloc::format!("the server's answer is not handed out: {unfit}");
+                let pause = self.cx.policy.backoff_first;
+                self.fail(now, Error::protocol(message), Some(pause))
+            }
+        }))
+    }
+
+    /// The exchange did what it could; does it answer what was asked?
+    fn hand_over(mut self: Box<Self>, now: Now) -> Step<Outcome> {
+        let Some(view) = self.view.clone() else { return self.absent(now) };
+        if self.goal.want == Want::Id && view.freshness(Want::Id, now.boot) == Freshness::Expired {
+            return self.fail(now, Error::protocol("the server sends no ID token"), None);
+        }
+        if view.freshness(self.goal.want, now.boot) == Freshness::Expired {
+            let error = Error::protocol("the server granted a token that has ended already");
+            let pause = self.cx.policy.backoff_first;
+            return self.fail(now, error, Some(pause));
+        }
+        if !view.serves(&Goal { force: Force::No, ..self.goal.clone() }, now.boot) {
+            self.events.push(Event::ShorterThanAsked);
+        }
+        self.end(Ok(view))
+    }
+
+    /// What was granted is what this process has seen; nobody else's set is adopted here.
+    fn learn(&mut self, record: &Record, revision: Revision, now: Now) {
+        self.memory.seen = Some((revision, record.seq));
+        self.see(record, revision, now);
+    }
+
+    /// Rule 3: a conflict or a time-out on the save after a grant.
+    fn what_stands_there(mut self: Box<Self>, grant: Grant) -> Step<Outcome> {
+        let again = self.another_round();
+        Step::Load(Ask::new(self.cx.key.clone(), move |now, answer: Result<Option<Loaded>, _>| {
+            let loaded = match answer {
+                Ok(loaded) => loaded,
+                Err(error) => return self.unpersisted(now, grant, error),
+            };
+            let Some(loaded) = loaded else { return self.signed_out_meanwhile(now, &grant) };
+            if !same_lineage(loaded.revision, grant.seen.revision) {
+                return self.superseded(now, &grant);
+            }
+            let record = loaded.record.as_ref().ok().and_then(|bytes| Record::decode(bytes).ok());
+            let theirs = record.as_ref().and_then(Record::refresh_fingerprint);
+            let mine = Self::fingerprint(&grant.seen);
+            let mut grant = grant;
+            // A provider that kept the refresh token: the revision tells whether this save happened.
+            let rotated = mine != grant.spent;
+            if theirs == mine && (rotated || loaded.revision == grant.seen.revision.next()) {
+                grant.seen.revision = loaded.revision;
+                return self.kept(now, grant);
+            }
+            if theirs == grant.spent && again {
+                grant.seen.revision = loaded.revision;
+                return self.keep(grant);
+            }
+            if theirs == grant.spent {
+                let error = StoreError::new(
+                    crate::store::StoreErrorKind::Timeout,
+                    "the new tokens could not be saved in time",
+                );
+                return self.unpersisted(now, grant, error);
+            }
+            self.start_over(now)
+        }))
+    }
+
+    /// Signed out during the exchange: the new set is dropped, and revoked where that can be done.
+    fn signed_out_meanwhile(mut self: Box<Self>, now: Now, grant: &Grant) -> Step<Outcome> {
+        self.memory.seen = Some((grant.seen.revision, grant.seen.record.seq));
+        self.revoke(now, grant, Self::absent)
+    }
+
+    /// Another sign-in stands there: the new set is dropped, and revoked only where that cannot
+    /// harm the other one (rule 25).
+    fn superseded(self: Box<Self>, now: Now, grant: &Grant) -> Step<Outcome> {
+        if self.cx.provider.revokes_single_tokens() {
+            self.revoke(now, grant, Self::start_over)
+        } else {
+            self.start_over(now)
+        }
+    }
+
+    fn revoke(
+        self: Box<Self>,
+        now: Now,
+        grant: &Grant,
+        then: fn(Box<Self>, Now) -> Step<Outcome>,
+    ) -> Step<Outcome> {
+        let token = grant.seen.record.refresh.as_ref();
+        let Some(request) = token.and_then(|token| self.cx.provider.revoke_request(token)) else {
+            return then(self, now);
+        };
+        let not_after = now.boot.saturating_add(self.send_budget());
+        Step::Send(Ask::new(Send { request, not_after }, move |now, _| then(self, now)))
+    }
+
+    fn save_again(mut self: Box<Self>, now: Now, grant: Grant, error: StoreError) -> Step<Outcome> {
+        let pause = Duration::from_millis(50).saturating_mul(1 << grant.saves.min(4));
+        let pause = pause + self.dice.up_to(pause);
+        if grant.saves < SAVES && pause < self.budget_left(now) {
+            return self.sleep(pause, move |flight, _| flight.keep(grant));
+        }
+        self.unpersisted(now, grant, error)
+    }
+
+    /// Rule 1: callers get the new token and are told; the lease is kept; the save is tried later.
+    fn unpersisted(mut self: Box<Self>, now: Now, grant: Grant, error: StoreError) -> Step<Outcome> {
+        self.learn(&grant.seen.record, grant.seen.revision, now);
+        self.events.push(Event::Unpersisted);
+        let view = self.view.take().map(|view| {
+            let mut view = (*view).clone();
+            view.unpersisted = true;
+            Arc::new(view)
+        });
+        self.view.clone_from(&view);
+        let fit = grant.unfit.is_none();
+        let served = view.clone().filter(|view| {
+            fit && view.freshness(self.goal.want, now.boot) != Freshness::Expired
+        });
+        let result = served.ok_or_else(|| Error::from(error));
+        let publish = view.map(Publication::Signed);
+        let memory = self.memory.clone();
+        let events = core::mem::take(&mut self.events);
+        let kept = Unpersisted(Box::new(Kept { flight: self, grant }));
+        super::done(Outcome { result, publish, memory, events, unpersisted: Some(kept) })
+    }
+}
+
+/// Puts a granted set into the record. What fails a check is not handed out, but its refresh token
+/// is kept: the one it replaced is spent.
+fn merge(record: &mut Record, set: OAuthToken, unfit: Option<Unfit>, now: Now) {
+    let set = set.into_parts();
+    record.journal = None;
+    if let Some(refresh) = set.refresh_token {
+        if record.refresh.as_ref() != Some(&refresh) {
+            record.seq = record.seq.saturating_add(1);
+            record.rotates = true;
+            record.refusal = None;
+            record.refresh = Some(refresh);
+        }
+        record.held = unfit;
+    } else if unfit.is_none() {
+        record.held = None;
+    }
+    if unfit.is_some() {
+        return;
+    }
+    record.refusal = None;
+    record.rejected = None;
+    if let Some(access) = set.access_token {
+        let life = Life::granted(now, &peek(access.expose()), set.expires_in);
+        record.access = Some(Timed { token: access, life });
+    }
+    if let Some(id) = set.id_token {
+        let life = Life::granted(now, &peek(id.expose()), None);
+        record.id = Some(Timed { token: id, life });
+    }
+    if !set.token_type.is_empty() {
+        record.token_type = set.token_type;
+    }
+    record.auth_method = set.auth_method.or_else(|| record.auth_method.take());
+    record.scope = set.scope.or_else(|| record.scope.take());
+    if record.user.is_none() {
+        record.user = user_of(record);
+    }
+}
+
+/// Who the tokens of this record belong to.
+pub(super) fn user_of(record: &Record) -> Option<alloc::string::String> {
+    let access = record.access.as_ref().and_then(|access| peek(access.token.expose()).user_id);
+    access.or_else(|| record.id.as_ref().and_then(|id| peek(id.token.expose()).user_id)).map(|user| user.as_str().to_owned())
+}

@@ -1,0 +1,94 @@
+//! The blocking driver: the same loop as the async one, without `.await`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use cotter_core::flow::Publication;
+use cotter_core::{
+    BlockingTokenStore, BlockingTransport, Clock, Step, StoreError, StoreErrorKind, TransportError,
+};
+
+use super::keeper::Sleeper;
+
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) store: Arc<dyn BlockingTokenStore>,
+    pub(super) transport: Arc<dyn BlockingTransport>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) sleeper: Arc<dyn Sleeper>,
+}
+
+impl World {
+    /// A call of the store that cannot panic; its deadline is the store's own.
+    pub(super) fn store_call<T>(
+        &self,
+        call: impl FnOnce(&dyn BlockingTokenStore) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        catch_unwind(AssertUnwindSafe(|| call(&*self.store))).unwrap_or_else(|_| {
+            Err(StoreError::new(StoreErrorKind::Other, "the store panicked"))
+        })
+    }
+}
+
+/// Drives a flow to its end. `publish` shows what the flow has to show.
+pub(super) fn drive<T>(
+    mut step: Step<T>,
+    world: &World,
+    publish: impl Fn(&Publication),
+) -> T {
+    loop {
+        step = match step {
+            Step::Load(ask) => {
+                let (key, then) = ask.split();
+                let answer = world.store_call(|store| store.load(&key));
+                then.answer(world.clock.now(), answer)
+            }
+            Step::Save(ask) => {
+                let (save, then) = ask.split();
+                let answer = world.store_call(|store| {
+                    store.save(&save.key, &save.record, save.expected, save.new)
+                });
+                then.answer(world.clock.now(), answer)
+            }
+            Step::Remove(ask) => {
+                let (remove, then) = ask.split();
+                let answer = world.store_call(|store| store.remove(&remove.key, remove.expected));
+                then.answer(world.clock.now(), answer)
+            }
+            Step::Lease(ask) => {
+                let (lease, then) = ask.split();
+                let answer = world.store_call(|store| store.try_lease(&lease.key, lease.ttl));
+                then.answer(world.clock.now(), answer)
+            }
+            Step::Release(ask) => {
+                let (release, then) = ask.split();
+                let answer = world.store_call(|store| store.release(&release.key, release.owner));
+                then.answer(world.clock.now(), answer)
+            }
+            Step::Send(ask) => {
+                let (send, then) = ask.split();
+                let timeout = send.not_after.saturating_since(world.clock.boot());
+                let answer = if timeout.is_zero() {
+                    Err(TransportError::not_sent("the time for this request had passed"))
+                } else {
+                    catch_unwind(AssertUnwindSafe(|| world.transport.send(send.request, timeout)))
+                        .unwrap_or_else(|_| {
+                            Err(TransportError::maybe_sent("the transport panicked"))
+                        })
+                };
+                then.answer(world.clock.now(), answer)
+            }
+            Step::Sleep(ask) => {
+                let (duration, then) = ask.split();
+                world.sleeper.sleep(duration);
+                then.answer(world.clock.now(), ())
+            }
+            Step::Publish(ask) => {
+                let (publication, then) = ask.split();
+                publish(&publication);
+                then.answer(world.clock.now(), ())
+            }
+            Step::Done(value) => return value,
+        };
+    }
+}

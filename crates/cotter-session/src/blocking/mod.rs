@@ -1,0 +1,9 @@
+//! The same sessions for threads: no runtime, no futures; the caller who flies does the work.
+
+mod drive;
+mod flight;
+mod keeper;
+mod session;
+
+pub use self::keeper::{Keeper, KeeperBuilder, SessionBuilder, Sleeper};
+pub use self::session::Session;

@@ -1,0 +1,228 @@
+//! `blocking::Session`: one user's tokens, for threads.
+
+use core::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cotter_core::flow::{self, Publication, SignIn, SignedOut};
+use cotter_core::{
+    AccessToken, Error, Goal, IdToken, Memory, OAuthToken, Provider, RefreshToken, State, Status,
+    StoreKey, View,
+};
+
+use super::drive::drive;
+use super::flight::{self, Flight};
+use super::keeper::{SessionBuilder, Shared, shut_down};
+use crate::entry::{Entry, Turn, access, id};
+use crate::settings::{Shutdown, fingerprint, held_elsewhere};
+
+/// How often a caller judges anew because the session changed while it waited.
+const ROUNDS: u32 = 8;
+
+/// One signed-in user: hands out tokens that are valid now.
+///
+/// The blocking twin of the async `Session`; every method has the same name and may be called from
+/// any number of threads at once. The thread that refreshes does it for all of them; those who hold
+/// a usable token do not wait for it.
+#[derive(Clone, Debug)]
+pub struct Session {
+    shared: Arc<Shared>,
+    entry: Arc<Entry<Flight>>,
+}
+
+impl Session {
+    /// Begins to put a session together.
+    #[must_use]
+    pub fn builder(provider: Provider) -> SessionBuilder {
+        SessionBuilder::new(provider)
+    }
+
+    pub(super) const fn new(shared: Arc<Shared>, entry: Arc<Entry<Flight>>) -> Self {
+        Self { shared, entry }
+    }
+
+    /// Where this session is stored: provider, client, name.
+    #[must_use]
+    pub fn key(&self) -> &StoreKey {
+        self.entry.key()
+    }
+
+    /// Stores what a login returned; it replaces the whole record, whatever stood there.
+    ///
+    /// Tokens that come from elsewhere and may be old are signed in the same way: the absolute end
+    /// in the token counts.
+    ///
+    /// # Errors
+    /// `Config` if the set has no access token that is usable or can be refreshed, belongs to
+    /// another client, or mixes two users; `Store` if it cannot be stored. What was there stays.
+    pub fn sign_in(&self, tokens: OAuthToken) -> Result<(), Error> {
+        let (shared, entry) = (&*self.shared, &self.entry);
+        let name = entry.name_shared();
+        let _turn = shared.turnstile(&name).lock().unwrap_or_else(PoisonError::into_inner);
+        let token = fingerprint(&tokens);
+        if token.is_some_and(|token| shared.map.held_elsewhere(&name, token)) {
+            return Err(held_elsewhere());
+        }
+        let old = entry.refresh_fingerprint();
+        let cx = shared.common.context(entry.key());
+        let sign_in = SignIn { tokens, lineage: shared.common.lineage()? };
+        let outcome =
+            drive(flow::sign_in(cx, sign_in, shared.world.clock.now()), &shared.world, |_| ());
+        outcome.result?;
+        if let Some(publication) = &outcome.publish {
+            let kept = entry.replace(publication, outcome.memory);
+            shared.map.holds(&name, old, token);
+            if let Some(kept) = kept {
+                flight::abandon(shared, kept);
+            }
+        }
+        Ok(())
+    }
+
+    /// An access token that is valid now, refreshed if it had to be.
+    ///
+    /// # Errors
+    /// `SignInRequired` if nobody is signed in or the server refused; `Unavailable` if it cannot be
+    /// refreshed now and the old one has ended; see [`cotter_core::ErrorKind`] for the others.
+    pub fn access_token(&self) -> Result<AccessToken, Error> {
+        match self.entry.fast(self.shared.world.clock.boot()) {
+            Some(token) if !self.entry.has_unpersisted_view() => Ok(token),
+            _ => access(&*self.reach(&Goal::access())?),
+        }
+    }
+
+    /// An access token that stays valid for `duration`, where the provider's live that long.
+    ///
+    /// # Errors
+    /// As [`access_token`](Self::access_token); `Config` if a token granted just now does not.
+    pub fn access_token_valid_for(&self, duration: Duration) -> Result<AccessToken, Error> {
+        access(&*self.reach(&Goal::access_for(duration))?)
+    }
+
+    /// The access token if it may be handed out right now, without waiting or asking anybody.
+    #[must_use]
+    pub fn cached_access_token(&self) -> Option<AccessToken> {
+        self.entry.cached(self.shared.world.clock.boot())
+    }
+
+    /// An ID token that is valid now, refreshed if it had to be.
+    ///
+    /// # Errors
+    /// As [`access_token`](Self::access_token); `Protocol` if the server sends none.
+    pub fn id_token(&self) -> Result<IdToken, Error> {
+        id(&*self.reach(&Goal::id())?)
+    }
+
+    /// The refresh token as it is stored: a plain read, which never refreshes.
+    ///
+    /// # Errors
+    /// `SignInRequired` if there is none; `Store` if it cannot be read.
+    pub fn refresh_token(&self) -> Result<RefreshToken, Error> {
+        let cx = self.shared.common.context(self.entry.key());
+        drive(flow::refresh_token(cx, self.entry.memory()), &self.shared.world, |_| ())
+    }
+
+    /// How the session stands, from what is stored; no network, never a token.
+    ///
+    /// # Errors
+    /// `Store` if the store cannot say.
+    pub fn status(&self) -> Result<Status, Error> {
+        let cx = self.shared.common.context(self.entry.key());
+        let mut status = drive(flow::inspect(cx), &self.shared.world, |_| ())?;
+        status.unpersisted =
+            self.entry.has_unpersisted_view() && status.state != State::SignedOut;
+        Ok(status)
+    }
+
+    /// Exchanges the refresh token now, whatever the access token's state.
+    ///
+    /// # Errors
+    /// As [`access_token`](Self::access_token), also where the current token is still usable; it
+    /// stays in use for others.
+    pub fn refresh(&self) -> Result<AccessToken, Error> {
+        access(&*self.reach(&Goal::refresh())?)
+    }
+
+    /// Another access token than `rejected`, which a resource server has answered with a 401.
+    ///
+    /// If the current token is another one already, that is returned; else `rejected` is never
+    /// served again, and refreshed.
+    ///
+    /// # Errors
+    /// As [`access_token`](Self::access_token); `Unavailable` if `rejected` was granted a moment
+    /// ago, since asking for another at once would not help.
+    pub fn refresh_rejected(&self, rejected: &AccessToken) -> Result<AccessToken, Error> {
+        self.entry.reject(rejected);
+        access(&*self.reach(&Goal::instead_of(rejected.clone()))?)
+    }
+
+    /// Forgets the session: done when the removal is durable, however stuck a server is.
+    ///
+    /// # Errors
+    /// `Store` if the record cannot be removed.
+    pub fn sign_out(&self) -> Result<SignedOut, Error> {
+        let (shared, entry) = (&*self.shared, &self.entry);
+        let name = entry.name_shared();
+        let _turn = shared.turnstile(&name).lock().unwrap_or_else(PoisonError::into_inner);
+        let old = entry.refresh_fingerprint();
+        let seen = entry.memory().seen;
+        let kept = Mutex::new(None);
+        let step = flow::sign_out(shared.common.context(entry.key()), shared.world.clock.now());
+        let result = drive(step, &shared.world, |publication: &Publication| {
+            let mut memory = Memory::default();
+            memory.seen = seen;
+            let left = entry.replace(publication, memory);
+            *kept.lock().unwrap_or_else(PoisonError::into_inner) = left;
+        });
+        if let Some(kept) = kept.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            flight::abandon(shared, kept);
+        }
+        if result.is_ok() {
+            shared.map.holds(&name, old, None);
+        }
+        result
+    }
+
+    /// Refuses new exchanges, waits for the one under way, tries once more to store what is not
+    /// stored yet, and says what is not durable after `deadline`.
+    #[must_use]
+    pub fn shutdown(&self, deadline: Duration) -> Shutdown {
+        shut_down(&self.shared, core::slice::from_ref(&self.entry), deadline)
+    }
+
+    fn reach(&self, goal: &Goal) -> Result<Arc<View>, Error> {
+        let (shared, entry) = (&*self.shared, &self.entry);
+        // A flight keeps to its budget; what it may add is one exchange and one save.
+        let patience = shared.common.policy.flight_budget.saturating_mul(2);
+        // What is in memory only is stored by whoever comes next (rule 1).
+        if let Some((flight, ticket)) = entry.lead_keeping(Flight::new) {
+            let _ = flight::fly(shared, entry, &flight, ticket);
+        }
+        for _ in 0..ROUNDS {
+            let flight = match entry.turn(goal, shared.world.clock.boot(), Flight::new) {
+                Turn::Serve(view) => return Ok(view),
+                Turn::Fail(error) => return Err(error),
+                Turn::Look(ticket) => {
+                    flight::look_again(shared, entry, ticket);
+                    continue;
+                }
+                Turn::After(flight) => {
+                    let _ = flight.wait(patience);
+                    continue;
+                }
+                Turn::Join(flight) => {
+                    let result = flight.wait(patience);
+                    (flight, result)
+                }
+                Turn::Lead(flight, ticket, _) => {
+                    let result = flight::fly(shared, entry, &flight, ticket);
+                    (flight, result)
+                }
+            };
+            let (flight, result) = flight;
+            if entry.is_current(crate::entry::Flight::generation(&*flight)) {
+                return result;
+            }
+        }
+        Err(Error::unavailable("the session keeps changing", None, false))
+    }
+}

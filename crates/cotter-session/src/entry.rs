@@ -1,0 +1,351 @@
+//! One session in memory: generation, snapshot and flight under one short lock (rule 5).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use cotter_core::flow::{Outcome, Publication, Unpersisted};
+use cotter_core::{
+    AccessToken, BootTime, Error, Event, Fingerprint, Force, Goal, IdToken, Memory, StoreKey, Verdict,
+    View,
+};
+
+/// What the two faces' flights have in common.
+pub(crate) trait Flight: core::fmt::Debug {
+    /// What it is after.
+    fn goal(&self) -> &Goal;
+    /// The generation it began in.
+    fn generation(&self) -> u64;
+}
+
+#[derive(Debug)]
+pub(crate) struct Entry<F> {
+    key: StoreKey,
+    view: ArcSwapOption<View>,
+    state: Mutex<State<F>>,
+}
+
+#[derive(Debug)]
+struct State<F> {
+    generation: u64,
+    memory: Memory,
+    flight: Option<Arc<F>>,
+    kept: Option<Unpersisted>,
+    looking: bool,
+    closing: bool,
+}
+
+/// What a caller is to do.
+#[derive(Debug)]
+pub(crate) enum Turn<F> {
+    /// Take this.
+    Serve(Arc<View>),
+    /// Look at the store, then ask again.
+    Look(Ticket<F>),
+    /// Be the one who flies; meanwhile this may be served.
+    Lead(Arc<F>, Ticket<F>, Option<Arc<View>>),
+    /// Take what this flight brings.
+    Join(Arc<F>),
+    /// Wait for this flight, which is after something else, then ask again.
+    After(Arc<F>),
+    /// Give up.
+    Fail(Error),
+}
+
+/// What a flow starts from.
+#[derive(Debug)]
+pub(crate) struct Ticket<F> {
+    pub(crate) generation: u64,
+    pub(crate) memory: Memory,
+    pub(crate) view: Option<Arc<View>>,
+    pub(crate) kept: Option<Unpersisted>,
+    _flight: core::marker::PhantomData<fn() -> F>,
+}
+
+/// What is left to do when a flow has landed, outside the lock.
+#[derive(Debug)]
+pub(crate) struct Landed {
+    pub(crate) result: Result<Arc<View>, Error>,
+    pub(crate) events: Vec<Event>,
+    /// A set that nobody will keep any more: its lease is to be given back.
+    pub(crate) abandoned: Option<Unpersisted>,
+    /// Whether there is something in memory only, to be stored soon.
+    pub(crate) unpersisted: bool,
+}
+
+impl<F: Flight> Entry<F> {
+    pub(crate) fn new(key: StoreKey, closing: bool) -> Self {
+        Self {
+            key,
+            view: ArcSwapOption::empty(),
+            state: Mutex::new(State {
+                generation: 0,
+                memory: Memory::default(),
+                flight: None,
+                kept: None,
+                looking: false,
+                closing,
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<F>> {
+        // Each section below leaves whole values; poison says nothing about them.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) const fn key(&self) -> &StoreKey {
+        &self.key
+    }
+
+    pub(crate) fn name_shared(&self) -> Arc<str> {
+        self.key.session_shared()
+    }
+
+    /// The access token, if nobody need think about it: one load, no lock, no allocation.
+    pub(crate) fn fast(&self, boot: BootTime) -> Option<AccessToken> {
+        let view = self.view.load();
+        let view = view.as_ref()?;
+        (boot < view.fast_until()).then(|| view.access.as_ref().map(|shown| shown.token.clone()))?
+    }
+
+    /// The access token if it may be handed out, fresh or not.
+    pub(crate) fn cached(&self, boot: BootTime) -> Option<AccessToken> {
+        let view = self.view.load();
+        let shown = view.as_ref()?.access.as_ref()?;
+        (boot < shown.usable_until).then(|| shown.token.clone())
+    }
+
+    /// Whether what is shown is in memory only.
+    pub(crate) fn has_unpersisted_view(&self) -> bool {
+        self.view.load().as_ref().is_some_and(|view| view.unpersisted)
+    }
+
+    pub(crate) fn view(&self) -> Option<Arc<View>> {
+        self.view.load_full()
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        self.lock().memory.clone()
+    }
+
+    pub(crate) fn refresh_fingerprint(&self) -> Option<Fingerprint> {
+        self.view.load().as_ref().and_then(|view| view.refresh)
+    }
+
+    /// Whether nothing but the view would be lost by forgetting this entry (rule 22).
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.flight.is_none() && state.kept.is_none() && state.memory.trouble.is_none()
+    }
+
+    pub(crate) fn has_kept(&self) -> bool {
+        self.lock().kept.is_some()
+    }
+
+    pub(crate) fn flight(&self) -> Option<Arc<F>> {
+        self.lock().flight.clone()
+    }
+
+    /// Refuses new flights from now on.
+    pub(crate) fn close(&self) {
+        self.lock().closing = true;
+    }
+
+    /// What a caller who wants `goal` is to do; `make` makes a flight for a generation.
+    pub(crate) fn turn(
+        &self,
+        goal: &Goal,
+        boot: BootTime,
+        make: impl FnOnce(Goal, u64) -> F,
+    ) -> Turn<F> {
+        let mut state = self.lock();
+        let view = self.view.load_full();
+        let serve = match (state.memory.verdict(view.as_deref(), goal, boot), view) {
+            (Verdict::Fail(error), _) => return Turn::Fail(error),
+            // Only what stands in a view is served.
+            (Verdict::Serve, Some(view)) => return Turn::Serve(view),
+            (Verdict::Look, Some(view)) if state.looking || state.flight.is_some() => {
+                if view.meets(goal, boot) {
+                    return Turn::Serve(view);
+                }
+                if let Some(trouble) = &state.memory.trouble {
+                    return Turn::Fail(trouble.error.clone());
+                }
+                None
+            }
+            (Verdict::Look, Some(view)) => {
+                state.looking = true;
+                return Turn::Look(state.ticket(Some(view), None));
+            }
+            (Verdict::ServeAndFly, Some(view)) => Some(view),
+            (_, _) => None,
+        };
+        if let Some(flight) = &state.flight {
+            let flight = Arc::clone(flight);
+            return match serve {
+                Some(view) => Turn::Serve(view),
+                None if shares(flight.goal(), goal) => Turn::Join(flight),
+                None => Turn::After(flight),
+            };
+        }
+        if state.closing {
+            return match serve {
+                Some(view) => Turn::Serve(view),
+                None => Turn::Fail(Error::unavailable("the session is shutting down", None, false)),
+            };
+        }
+        let flight = Arc::new(make(goal.clone(), state.generation));
+        state.flight = Some(Arc::clone(&flight));
+        let kept = state.kept.take();
+        let view = self.view.load_full();
+        let ticket = state.ticket(view, kept);
+        Turn::Lead(flight, ticket, serve)
+    }
+
+    /// Begins a flight that stores what is in memory only, if that is so and nobody is at it.
+    pub(crate) fn lead_keeping(&self, make: impl FnOnce(Goal, u64) -> F) -> Option<(Arc<F>, Ticket<F>)> {
+        let mut state = self.lock();
+        if state.flight.is_some() {
+            return None;
+        }
+        let kept = state.kept.take()?;
+        let flight = Arc::new(make(Goal::access(), state.generation));
+        state.flight = Some(Arc::clone(&flight));
+        let ticket = state.ticket(self.view.load_full(), Some(kept));
+        Some((flight, ticket))
+    }
+
+    /// Shows what a flow of this generation has to show; what is older than what is shown, or comes
+    /// from an earlier generation, is not.
+    pub(crate) fn publish(&self, generation: u64, publication: &Publication) {
+        let state = self.lock();
+        if state.generation == generation {
+            self.show(publication);
+        }
+    }
+
+    /// Caller holds the lock.
+    fn show(&self, publication: &Publication) {
+        match publication {
+            Publication::Absent(_) => self.view.store(None),
+            Publication::Signed(view) => {
+                let shown = self.view.load();
+                let newer = shown.as_ref().is_some_and(|shown| {
+                    shown.revision.lineage == view.revision.lineage && shown.seq > view.seq
+                });
+                if !newer {
+                    self.view.store(Some(Arc::clone(view)));
+                }
+            }
+        }
+    }
+
+    /// Frees the slot and takes over what the flight learned.
+    pub(crate) fn land(&self, flight: &Arc<F>, outcome: Outcome) -> Landed {
+        let mut state = self.lock();
+        state.free(flight);
+        self.take_over(&mut state, flight.generation(), outcome)
+    }
+
+    /// Takes over what a look has learned.
+    pub(crate) fn looked(&self, generation: u64, outcome: Outcome) -> Landed {
+        let mut state = self.lock();
+        state.looking = false;
+        self.take_over(&mut state, generation, outcome)
+    }
+
+    /// Caller holds the lock.
+    fn take_over(&self, state: &mut State<F>, generation: u64, outcome: Outcome) -> Landed {
+        let Outcome { result, publish, memory, events, unpersisted, .. } = outcome;
+        if state.generation != generation {
+            // Detached: a sign-in or a sign-out has taken its place.
+            return Landed { result, events: Vec::new(), abandoned: unpersisted, unpersisted: false };
+        }
+        if let Some(publication) = &publish {
+            self.show(publication);
+        }
+        state.memory = memory;
+        state.kept = unpersisted;
+        Landed { result, events, abandoned: None, unpersisted: state.kept.is_some() }
+    }
+
+    /// A flight ended without landing: its task was dropped, or it panicked.
+    pub(crate) fn crashed(&self, flight: &Arc<F>) {
+        self.lock().free(flight);
+    }
+
+    /// A look ended without an answer.
+    pub(crate) fn stop_looking(&self) {
+        self.lock().looking = false;
+    }
+
+    /// A sign-in or a sign-out is durable: a new generation begins, and the flight of the old one is
+    /// detached.
+    pub(crate) fn replace(&self, publication: &Publication, memory: Memory) -> Option<Unpersisted> {
+        let mut state = self.lock();
+        state.generation += 1;
+        state.flight = None;
+        state.looking = false;
+        match publication {
+            // A lineage of its own: whatever was shown before does not compare.
+            Publication::Signed(view) => self.view.store(Some(Arc::clone(view))),
+            Publication::Absent(_) => self.view.store(None),
+        }
+        state.memory = memory;
+        state.kept.take()
+    }
+
+    pub(crate) fn is_current(&self, generation: u64) -> bool {
+        self.lock().generation == generation
+    }
+
+    /// Stops serving this access token at once, whoever asks (rule 16).
+    pub(crate) fn reject(&self, token: &AccessToken) {
+        let mut state = self.lock();
+        let shown = self.view.load_full();
+        if let Some(view) = shown.and_then(|view| view.without_access(token)) {
+            state.memory.rejected = Some(Fingerprint::of(token.expose()));
+            self.view.store(Some(Arc::new(view)));
+        }
+    }
+}
+
+impl<F: Flight> State<F> {
+    fn ticket(&self, view: Option<Arc<View>>, kept: Option<Unpersisted>) -> Ticket<F> {
+        Ticket {
+            generation: self.generation,
+            memory: self.memory.clone(),
+            view,
+            kept,
+            _flight: core::marker::PhantomData,
+        }
+    }
+
+    fn free(&mut self, flight: &Arc<F>) {
+        if self.flight.as_ref().is_some_and(|current| Arc::ptr_eq(current, flight)) {
+            self.flight = None;
+        }
+    }
+}
+
+/// Whether what a flight for `theirs` brings answers `mine` as well, success or failure.
+fn shares(theirs: &Goal, mine: &Goal) -> bool {
+    match (&theirs.force, &mine.force) {
+        (Force::No, Force::No) => theirs.want == mine.want && theirs.at_least >= mine.at_least,
+        (Force::Now, Force::Now) => true,
+        (Force::Rejected(a), Force::Rejected(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// The access token of a view that a flight ended with.
+pub(crate) fn access(view: &View) -> Result<AccessToken, Error> {
+    let shown = view.access.as_ref().map(|shown| shown.token.clone());
+    shown.ok_or_else(|| Error::protocol("the session has no access token"))
+}
+
+/// The ID token of a view that a flight ended with.
+pub(crate) fn id(view: &View) -> Result<IdToken, Error> {
+    let shown = view.id.as_ref().map(|shown| shown.token.clone());
+    shown.ok_or_else(|| Error::protocol("the server sends no ID token"))
+}

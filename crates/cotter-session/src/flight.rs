@@ -1,0 +1,163 @@
+//! One exchange for everyone who waits: the flight runs in a task of its own, so that a caller who
+//! goes away takes nothing with him.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use cotter_core::flow::{Unpersisted, acquire, look};
+use cotter_core::{Error, Goal, View};
+use tokio::sync::watch;
+
+use crate::drive::drive;
+use crate::entry::{Entry, Landed, Ticket};
+use crate::keeper::Shared;
+use crate::observer::tell;
+
+type Landing = Option<Result<Arc<View>, Error>>;
+
+/// A flight that callers can wait for.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    goal: Goal,
+    generation: u64,
+    landing: watch::Sender<Landing>,
+}
+
+impl crate::entry::Flight for Flight {
+    fn goal(&self) -> &Goal {
+        &self.goal
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+impl Flight {
+    pub(crate) fn new(goal: Goal, generation: u64) -> Self {
+        Self { goal, generation, landing: watch::Sender::new(None) }
+    }
+
+    /// Waits for the end, which everyone gets alike.
+    pub(crate) async fn landed(&self) -> Result<Arc<View>, Error> {
+        let mut landing = self.landing.subscribe();
+        // The sender lives in `self`, so the only end is a landing.
+        match landing.wait_for(Option::is_some).await {
+            Ok(result) => result.clone().unwrap_or_else(|| Err(cut_off())),
+            Err(_) => Err(cut_off()),
+        }
+    }
+}
+
+fn cut_off() -> Error {
+    Error::unavailable("the refresh was cut off; its outcome is not known", None, true)
+}
+
+/// Starts a flight in a task of its own.
+pub(crate) fn start(
+    shared: &Arc<Shared>,
+    entry: &Arc<Entry<Flight>>,
+    flight: Arc<Flight>,
+    ticket: Ticket<Flight>,
+) {
+    let guard = Guard { entry: Arc::clone(entry), flight: Some(flight) };
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        // Dropping the guard answers the waiters and frees the slot.
+        return;
+    };
+    runtime.spawn(fly(Arc::clone(shared), Arc::clone(entry), guard, ticket));
+}
+
+async fn fly(shared: Arc<Shared>, entry: Arc<Entry<Flight>>, mut guard: Guard, ticket: Ticket<Flight>) {
+    let Some(flight) = guard.flight.clone() else { return };
+    let Ticket { generation, memory, view, kept, .. } = ticket;
+    let old = view.as_ref().and_then(|view| view.refresh);
+    let cx = shared.common.context(entry.key());
+    let step = acquire(cx, flight.goal.clone(), memory, view, kept, shared.world.clock.now());
+    let outcome = drive(step, &shared.world, |publication| {
+        entry.publish(generation, publication);
+    })
+    .await;
+    guard.flight = None;
+    let landed = entry.land(&flight, outcome);
+    shared.map.holds(&entry.name_shared(), old, entry.refresh_fingerprint());
+    flight.landing.send_replace(Some(landed.result.clone()));
+    settle(&shared, &entry, generation, landed).await;
+}
+
+/// What is left after a landing: observers, leases to give back, sets to store.
+async fn settle(shared: &Arc<Shared>, entry: &Arc<Entry<Flight>>, generation: u64, landed: Landed) {
+    if let Some(kept) = landed.abandoned {
+        abandon(shared, kept).await;
+    }
+    tell(shared.common.observer.as_ref(), entry.key(), &landed.events);
+    if landed.unpersisted {
+        keep_trying(Arc::clone(shared), Arc::clone(entry), generation);
+    }
+}
+
+/// Gives back the lease of a set that nobody will keep.
+pub(crate) async fn abandon(shared: &Arc<Shared>, kept: Unpersisted) {
+    drive(kept.abandon(), &shared.world, |_| ()).await;
+}
+
+/// Stores what is in memory only, in the background, until it is stored or replaced (rule 1).
+fn keep_trying(shared: Arc<Shared>, entry: Arc<Entry<Flight>>, generation: u64) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    runtime.spawn(async move {
+        let pause = shared.common.policy.backoff_first;
+        shared.world.sleeper.sleep(pause.max(Duration::from_millis(10))).await;
+        if !entry.is_current(generation) {
+            return;
+        }
+        if let Some((flight, ticket)) = entry.lead_keeping(Flight::new) {
+            start(&shared, &entry, flight, ticket);
+        }
+    });
+}
+
+/// Looks at the store on behalf of everyone.
+pub(crate) async fn look_again(
+    shared: &Arc<Shared>,
+    entry: &Arc<Entry<Flight>>,
+    ticket: Ticket<Flight>,
+) {
+    let mut guard = Looking { entry: Some(Arc::clone(entry)) };
+    let Ticket { generation, memory, view, .. } = ticket;
+    let old = view.as_ref().and_then(|view| view.refresh);
+    let cx = shared.common.context(entry.key());
+    let step = look(cx, memory, view, shared.world.clock.now());
+    let outcome = drive(step, &shared.world, |_| ()).await;
+    guard.entry = None;
+    let landed = entry.looked(generation, outcome);
+    shared.map.holds(&entry.name_shared(), old, entry.refresh_fingerprint());
+    tell(shared.common.observer.as_ref(), entry.key(), &landed.events);
+}
+
+struct Looking {
+    entry: Option<Arc<Entry<Flight>>>,
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        if let Some(entry) = &self.entry {
+            entry.stop_looking();
+        }
+    }
+}
+
+/// Answers the waiters and frees the slot if the task is dropped before it lands.
+#[derive(Debug)]
+struct Guard {
+    entry: Arc<Entry<Flight>>,
+    flight: Option<Arc<Flight>>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(flight) = &self.flight {
+            self.entry.crashed(flight);
+            flight.landing.send_replace(Some(Err(cut_off())));
+        }
+    }
+}

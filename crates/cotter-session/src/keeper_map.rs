@@ -1,0 +1,126 @@
+//! The sessions in memory: bounded, and found without looking at the others.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cotter_core::{Error, Fingerprint};
+
+use crate::entry::{Entry, Flight};
+
+/// The entries of one keeper.
+#[derive(Debug)]
+pub(crate) struct Map<F> {
+    inner: Mutex<Inner<F>>,
+    most: usize,
+}
+
+#[derive(Debug)]
+struct Inner<F> {
+    entries: HashMap<Arc<str>, Arc<Entry<F>>>,
+    /// The names in the order in which the hand passes over them.
+    ring: Vec<Arc<str>>,
+    hand: usize,
+    /// Which session holds which refresh token (rule 12).
+    holders: HashMap<Fingerprint, Arc<str>>,
+}
+
+impl<F: Flight> Map<F> {
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                entries: HashMap::new(),
+                ring: Vec::new(),
+                hand: 0,
+                holders: HashMap::new(),
+            }),
+            most: most.max(1),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<F>> {
+        // Nothing here panics half-way; a poisoned lock holds a whole value.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The entry called `name`, made by `make` if there is none.
+    ///
+    /// # Errors
+    /// `Unavailable` when as many as may be are in use (rule 22).
+    pub(crate) fn entry(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> Result<Entry<F>, Error>,
+    ) -> Result<Arc<Entry<F>>, Error> {
+        let mut inner = self.lock();
+        if let Some(entry) = inner.entries.get(name) {
+            return Ok(Arc::clone(entry));
+        }
+        if inner.entries.len() >= self.most && !inner.evict_one() {
+            return Err(Error::unavailable(
+                "as many sessions as this keeper may hold are in use",
+                None,
+                false,
+            ));
+        }
+        let entry = Arc::new(make()?);
+        let name: Arc<str> = entry.name_shared();
+        inner.ring.push(Arc::clone(&name));
+        inner.entries.insert(name, Arc::clone(&entry));
+        Ok(entry)
+    }
+
+    /// Every entry there is now.
+    pub(crate) fn all(&self) -> Vec<Arc<Entry<F>>> {
+        self.lock().entries.values().cloned().collect()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    /// Notes that `name` now holds the token `new` and no longer `old`.
+    pub(crate) fn holds(&self, name: &Arc<str>, old: Option<Fingerprint>, new: Option<Fingerprint>) {
+        if old == new {
+            return;
+        }
+        let mut inner = self.lock();
+        if let Some(old) = old {
+            if inner.holders.get(&old).is_some_and(|holder| holder == name) {
+                inner.holders.remove(&old);
+            }
+        }
+        if let Some(new) = new {
+            inner.holders.insert(new, Arc::clone(name));
+        }
+    }
+
+    /// Whether a session other than `name` is known to hold this token.
+    pub(crate) fn held_elsewhere(&self, name: &str, token: Fingerprint) -> bool {
+        self.lock().holders.get(&token).is_some_and(|holder| &**holder != name)
+    }
+}
+
+impl<F: Flight> Inner<F> {
+    /// Forgets one entry that nobody uses; the hand goes round once at most.
+    fn evict_one(&mut self) -> bool {
+        for _ in 0..self.ring.len() {
+            self.hand = if self.hand + 1 < self.ring.len() { self.hand + 1 } else { 0 };
+            let name = &self.ring[self.hand];
+            let idle = self
+                .entries
+                .get(name)
+                .is_none_or(|entry| Arc::strong_count(entry) == 1 && entry.is_idle());
+            if idle {
+                let name = self.ring.swap_remove(self.hand);
+                if let Some(entry) = self.entries.remove(&name) {
+                    if let Some(token) = entry.refresh_fingerprint() {
+                        self.holders.remove(&token);
+                    }
+                }
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,40 @@
+//! Does what `cotter-core` asks, once, for everyone who waits.
+//!
+//! Two faces over one machine: [`Session`] and [`Keeper`] for async code on tokio, and
+//! [`blocking::Session`] and [`blocking::Keeper`] for threads; they share every name. Use them
+//! through the crate `cotter`.
+
+#[cfg(feature = "blocking")]
+pub mod blocking;
+mod clock;
+mod entropy;
+mod entry;
+mod keeper_map;
+mod observer;
+mod settings;
+
+#[cfg(feature = "async")]
+mod drive;
+#[cfg(feature = "async")]
+mod flight;
+#[cfg(feature = "async")]
+mod keeper;
+#[cfg(feature = "async")]
+mod offload;
+#[cfg(feature = "async")]
+mod session;
+#[cfg(feature = "async")]
+mod world;
+
+pub use clock::SystemClock;
+pub use entropy::OsEntropy;
+#[cfg(feature = "async")]
+pub use keeper::{Keeper, KeeperBuilder, SessionBuilder};
+pub use observer::Observer;
+#[cfg(feature = "async")]
+pub use offload::Offload;
+#[cfg(feature = "async")]
+pub use session::Session;
+pub use settings::Shutdown;
+#[cfg(feature = "async")]
+pub use world::Sleeper;

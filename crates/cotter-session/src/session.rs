@@ -1,0 +1,252 @@
+//! `Session`: one user's tokens, asynchronously.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use cotter_core::flow::{self, Publication, SignIn, SignedOut};
+use cotter_core::{
+    AccessToken, Error, Goal, IdToken, Memory, OAuthToken, Provider, RefreshToken, State, Status,
+    StoreKey, View,
+};
+
+use crate::drive::drive;
+use crate::entry::{Entry, Turn, access, id};
+use crate::flight::{self, Flight};
+use crate::keeper::{SessionBuilder, Shared, shut_down};
+use crate::settings::{Shutdown, fingerprint, held_elsewhere};
+
+/// How often a caller judges anew because the session changed while it waited.
+const ROUNDS: u32 = 8;
+
+/// One signed-in user: hands out tokens that are valid now.
+///
+/// Cloning gives another handle to the same session. Every method may be called from any number of
+/// tasks at once; one exchange serves them all. Dropping a future loses nothing: an exchange that
+/// has begun runs to its end on the runtime.
+#[derive(Clone, Debug)]
+pub struct Session {
+    shared: Arc<Shared>,
+    entry: Arc<Entry<Flight>>,
+}
+
+impl Session {
+    /// Begins to put a session together.
+    #[must_use]
+    pub fn builder(provider: Provider) -> SessionBuilder {
+        SessionBuilder::new(provider)
+    }
+
+    pub(crate) const fn new(shared: Arc<Shared>, entry: Arc<Entry<Flight>>) -> Self {
+        Self { shared, entry }
+    }
+
+    /// Where this session is stored: provider, client, name.
+    #[must_use]
+    pub fn key(&self) -> &StoreKey {
+        self.entry.key()
+    }
+
+    /// Stores what a login returned; it replaces the whole record, whatever stood there.
+    ///
+    /// Tokens that come from elsewhere and may be old are signed in the same way: the absolute end
+    /// in the token counts.
+    ///
+    /// # Errors
+    /// `Config` if the set has no access token that is usable or can be refreshed, belongs to
+    /// another client, or mixes two users; `Store` if it cannot be stored. What was there stays.
+    pub async fn sign_in(&self, tokens: OAuthToken) -> Result<(), Error> {
+        let this = self.clone();
+        detached(async move { this.sign_in_here(tokens).await }).await
+    }
+
+    async fn sign_in_here(self, tokens: OAuthToken) -> Result<(), Error> {
+        let Self { shared, entry } = self;
+        let name = entry.name_shared();
+        let _turn = shared.turnstile(&name).lock().await;
+        let token = fingerprint(&tokens);
+        if token.is_some_and(|token| shared.map.held_elsewhere(&name, token)) {
+            return Err(held_elsewhere());
+        }
+        let old = entry.refresh_fingerprint();
+        let cx = shared.common.context(entry.key());
+        let sign_in = SignIn { tokens, lineage: shared.common.lineage()? };
+        let step = flow::sign_in(cx, sign_in, shared.world.clock.now());
+        let outcome = drive(step, &shared.world, |_| ()).await;
+        outcome.result?;
+        if let Some(publication) = &outcome.publish {
+            let kept = entry.replace(publication, outcome.memory);
+            shared.map.holds(&name, old, token);
+            if let Some(kept) = kept {
+                flight::abandon(&shared, kept).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// An access token that is valid now, refreshed if it had to be.
+    ///
+    /// A fresh one costs a look at the clock. One inside its early window is handed out while
+    /// somebody refreshes it in the background.
+    ///
+    /// # Errors
+    /// `SignInRequired` if nobody is signed in or the server refused; `Unavailable` if it cannot be
+    /// refreshed now and the old one has ended; see [`cotter_core::ErrorKind`] for the others.
+    pub async fn access_token(&self) -> Result<AccessToken, Error> {
+        match self.entry.fast(self.shared.world.clock.boot()) {
+            Some(token) => Ok(token),
+            None => access(&*Box::pin(self.reach(Goal::access())).await?),
+        }
+    }
+
+    /// An access token that stays valid for `duration`, where the provider's live that long.
+    ///
+    /// # Errors
+    /// As [`access_token`](Self::access_token); `Config` if a token granted just now does not.
+    pub async fn access_token_valid_for(&self, duration: Duration) -> Result<AccessToken, Error> {
+        access(&*Box::pin(self.reach(Goal::access_for(duration))).await?)
+    }
+
+    /// The access token if it may be handed out right now, without waiting or asking anybody.
+    #[must_use]
+    pub fn cached_access_token(&self) -> Option<AccessToken> {
+        self.entry.cached(self.shared.world.clock.boot())
+    }
+
+    /// An ID token that is valid now, refreshed if it had to be.
+    ///
+    /// # Errors
+    /// As [`access_token`](Self::access_token); `Protocol` if the server sends none.
+    pub async fn id_token(&self) -> Result<IdToken, Error> {
+        id(&*Box::pin(self.reach(Goal::id())).await?)
+    }
+
+    /// The refresh token as it is stored: a plain read, which never refreshes.
+    ///
+    /// # Errors
+    /// `SignInRequired` if there is none; `Store` if it cannot be read.
+    pub async fn refresh_token(&self) -> Result<RefreshToken, Error> {
+        let cx = self.shared.common.context(self.entry.key());
+        let step = flow::refresh_token(cx, self.entry.memory());
+        drive(step, &self.shared.world, |_| ()).await
+    }
+
+    /// How the session stands, from what is stored; no network, never a token.
+    ///
+    /// # Errors
+    /// `Store` if the store cannot say.
+    pub async fn status(&self) -> Result<Status, Error> {
+        let cx = self.shared.common.context(self.entry.key());
+        let mut status = drive(flow::inspect(cx), &self.shared.world, |_| ()).await?;
+        let unpersisted = self.entry.view().is_some_and(|view| view.unpersisted);
+        status.unpersisted = unpersisted && status.state != State::SignedOut;
+        Ok(status)
+    }
+
+    /// Exchanges the refresh token now, whatever the access token's state.
+    ///
+    /// # Errors
+    /// As [`access_token`](Self::access_token), also where the current token is still usable; it
+    /// stays in use for others.
+    pub async fn refresh(&self) -> Result<AccessToken, Error> {
+        access(&*Box::pin(self.reach(Goal::refresh())).await?)
+    }
+
+    /// Another access token than `rejected`, which a resource server has answered with a 401.
+    ///
+    /// If the current token is another one already, that is returned; else `rejected` is never
+    /// served again, and refreshed.
+    ///
+    /// # Errors
+    /// As [`access_token`](Self::access_token); `Unavailable` if `rejected` was granted a moment
+    /// ago, since asking for another at once would not help.
+    pub async fn refresh_rejected(&self, rejected: &AccessToken) -> Result<AccessToken, Error> {
+        self.entry.reject(rejected);
+        let goal = Goal::instead_of(rejected.clone());
+        access(&*Box::pin(self.reach(goal)).await?)
+    }
+
+    /// Forgets the session: done when the removal is durable, however stuck a server is.
+    ///
+    /// # Errors
+    /// `Store` if the record cannot be removed.
+    pub async fn sign_out(&self) -> Result<SignedOut, Error> {
+        let this = self.clone();
+        detached(async move { this.sign_out_here().await }).await
+    }
+
+    async fn sign_out_here(self) -> Result<SignedOut, Error> {
+        let Self { shared, entry } = self;
+        let name = entry.name_shared();
+        let _turn = shared.turnstile(&name).lock().await;
+        let old = entry.refresh_fingerprint();
+        let seen = entry.memory().seen;
+        let step = flow::sign_out(shared.common.context(entry.key()), shared.world.clock.now());
+        let kept = std::sync::Mutex::new(None);
+        let result = drive(step, &shared.world, |publication: &Publication| {
+            let mut memory = Memory::default();
+            memory.seen = seen;
+            let left = entry.replace(publication, memory);
+            *kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = left;
+        })
+        .await;
+        let kept = kept.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(kept) = kept {
+            flight::abandon(&shared, kept).await;
+        }
+        if result.is_ok() {
+            shared.map.holds(&name, old, None);
+        }
+        result
+    }
+
+    /// Refuses new exchanges, waits for the one under way and for tokens that are not stored yet,
+    /// and says what is not durable after `deadline`.
+    pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
+        shut_down(&self.shared, core::slice::from_ref(&self.entry), deadline).await
+    }
+
+    async fn reach(&self, goal: Goal) -> Result<Arc<View>, Error> {
+        for _ in 0..ROUNDS {
+            let boot = self.shared.world.clock.boot();
+            let flight = match self.entry.turn(&goal, boot, Flight::new) {
+                Turn::Serve(view) => return Ok(view),
+                Turn::Fail(error) => return Err(error),
+                Turn::Look(ticket) => {
+                    flight::look_again(&self.shared, &self.entry, ticket).await;
+                    continue;
+                }
+                Turn::After(flight) => {
+                    let _ = flight.landed().await;
+                    continue;
+                }
+                Turn::Join(flight) => flight,
+                Turn::Lead(flight, ticket, serve) => {
+                    flight::start(&self.shared, &self.entry, Arc::clone(&flight), ticket);
+                    match serve {
+                        Some(view) => return Ok(view),
+                        None => flight,
+                    }
+                }
+            };
+            let result = flight.landed().await;
+            if self.entry.is_current(crate::entry::Flight::generation(&*flight)) {
+                return result;
+            }
+        }
+        Err(Error::unavailable("the session keeps changing", None, false))
+    }
+}
+
+/// Runs `work` in a task, so that it goes on when nobody waits for it any more.
+async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let runtime = tokio::runtime::Handle::try_current()
+        .map_err(|error| Error::config("a session needs a tokio runtime").with_source(error))?;
+    match runtime.spawn(work).await {
+        Ok(result) => result,
+        Err(error) => {
+            Err(Error::unavailable("the work was cut off", None, true).with_source(error))
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What the builders of both faces collect, and the checks that both make.
+
+use std::sync::Arc;
+
+use cotter_core::flow::Context;
+use cotter_core::{
+    Capabilities, Clock, Entropy, Error, Fingerprint, Lineage, OAuthToken, Policy, Provider,
+    Rotation, StoreKey,
+};
+
+use crate::clock::SystemClock;
+use crate::entropy::OsEntropy;
+use crate::observer::Observer;
+
+/// How many sessions a keeper holds in memory unless told otherwise.
+pub(crate) const MOST_SESSIONS: usize = 100_000;
+
+/// What does not differ between the two faces.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) provider: Provider,
+    pub(crate) policy: Policy,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) most_sessions: usize,
+}
+
+impl Settings {
+    pub(crate) fn new(provider: Provider) -> Self {
+        Self {
+            provider,
+            policy: Policy::default(),
+            clock: Arc::new(SystemClock::new()),
+            entropy: Arc::new(OsEntropy::new()),
+            observer: None,
+            most_sessions: MOST_SESSIONS,
+        }
+    }
+
+    /// Checks that everything fits together, once, before the first token.
+    pub(crate) fn check(self, store: Capabilities) -> Result<Common, Error> {
+        self.policy.validate()?;
+        let rotates = self.provider.rotation() != Rotation::None;
+        if rotates && store.shared && !(store.lease && store.compare_and_set) {
+            return Err(Error::config(
+                "this store is shared but has no lease or no compare-and-set; \
+                 with a provider that rotates refresh tokens two processes would lose the session",
+            ));
+        }
+        Ok(Common {
+            key: self.provider.store_key("")?,
+            provider: Arc::new(self.provider),
+            policy: Arc::new(self.policy),
+            clock: self.clock,
+            entropy: self.entropy,
+            observer: self.observer,
+            store,
+        })
+    }
+}
+
+/// What every session of a keeper shares, whichever face it has.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) key: StoreKey,
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) store: Capabilities,
+}
+
+impl Common {
+    pub(crate) fn context(&self, key: &StoreKey) -> Context {
+        let mut seed = [0; 8];
+        // Without randomness the jitter is gone, nothing else.
+        let _ = self.entropy.fill(&mut seed);
+        Context {
+            provider: Arc::clone(&self.provider),
+            policy: Arc::clone(&self.policy),
+            store: self.store,
+            key: key.clone(),
+            seed: u64::from_le_bytes(seed),
+        }
+    }
+
+    /// A name for a new lineage.
+    pub(crate) fn lineage(&self) -> Result<Lineage, Error> {
+        let mut bytes = [0; 16];
+        self.entropy.fill(&mut bytes).map_err(|error| {
+            Error::config("a sign-in needs randomness to name it").with_source(error)
+        })?;
+        Ok(Lineage::from_bytes(bytes))
+    }
+}
+
+/// The fingerprint of the refresh token in a set, if there is one.
+pub(crate) fn fingerprint(tokens: &OAuthToken) -> Option<Fingerprint> {
+    tokens.refresh_token().map(|token| Fingerprint::of(token.expose()))
+}
+
+pub(crate) fn held_elsewhere() -> Error {
+    Error::config(
+        "another session of this keeper holds the same refresh token; \
+         two sessions that share one would lose it at the first refresh",
+    )
+}
+
+/// What a shutdown leaves behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shutdown {
+    /// Sessions whose newest tokens live in memory only and end with the process.
+    pub not_durable: Vec<String>,
+    /// Sessions whose flights were still under way at the deadline.
+    pub unfinished: Vec<String>,
+}
+
+impl Shutdown {
+    /// Whether everything is stored and nothing is under way.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.not_durable.is_empty() && self.unfinished.is_empty()
+    }
+}
