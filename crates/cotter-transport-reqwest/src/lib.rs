@@ -1,0 +1,194 @@
+//! Carries one HTTP request for cotter, by reqwest, on tokio.
+//!
+//! [`Reqwest`] builds its own client, because the tokens of a session need more than a client has
+//! by default: at most one request on the wire per call. So there are no redirects, no retries, no
+//! cookies, no connections kept for later, no decompression; https only, but for this machine
+//! itself; one deadline over everything from the name's resolution to the last byte of the body.
+//!
+//! ```no_run
+//! # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
+//! use core::time::Duration;
+//! use cotter_core::{SecretBytes, Transport};
+//! use cotter_transport_reqwest::Reqwest;
+//!
+//! let transport = Reqwest::builder().user_agent("tea/1.0").build()?;
+//! let request = http::Request::get("https://auth.example/keys").body(SecretBytes::default())?;
+//! let response = transport.send(request, Duration::from_secs(10)).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The environment counts: `HTTPS_PROXY` (or `ALL_PROXY`) and `NO_PROXY` when the transport is
+//! built, `SSL_CERT_FILE` in place of the system's certificates.
+
+mod body;
+mod builder;
+
+use core::fmt;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use async_trait::async_trait;
+use cotter_core::{Error, MAX_RESPONSE, SecretBytes, Transport, TransportError};
+use http::{Request, Response, Uri, Version};
+use reqwest::{Client, Url};
+
+use crate::body::Begun;
+pub use crate::builder::Builder;
+
+/// The async transport; a clone is another handle to the same client.
+#[derive(Clone)]
+pub struct Reqwest {
+    client: Client,
+    plain_http: PlainHttp,
+}
+
+/// Where a request may go without TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PlainHttp {
+    Anywhere,
+    Loopback,
+}
+
+impl Reqwest {
+    /// The transport with nothing changed.
+    ///
+    /// # Errors
+    /// `Config` if the proxy or the certificates that the environment names are unusable.
+    pub fn new() -> Result<Self, Error> {
+        Self::builder().build()
+    }
+
+    /// A transport with settings.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// A transport around a finished client, whose settings hold.
+    ///
+    /// # Danger
+    /// Its redirects, retries, cookies and kept connections can send a refresh token twice or
+    /// elsewhere, which ends sessions; nothing here can see or undo them. The deadline, the limit of
+    /// the response and the rule about plain http hold all the same.
+    #[must_use]
+    pub const fn danger_from_client(client: Client) -> Self {
+        Self { client, plain_http: PlainHttp::Loopback }
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<SecretBytes>,
+        timeout: Duration,
+    ) -> Result<Response<SecretBytes>, TransportError> {
+        let (parts, body) = request.into_parts();
+        check(&parts.uri, self.plain_http)?;
+        let url = Url::parse(&parts.uri.to_string())
+            .map_err(|_| TransportError::config("the address is no URL"))?;
+
+        let mut request = reqwest::Request::new(parts.method, url);
+        *request.headers_mut() = parts.headers;
+        *request.version_mut() = Version::HTTP_11;
+        *request.timeout_mut() = Some(timeout);
+        let begun = body::attach(&mut request, body);
+
+        let response = match self.client.execute(request).await {
+            Ok(response) => response,
+            Err(error) => return Err(failed(error, &begun)),
+        };
+        let status = response.status();
+        let headers = response.headers().clone();
+        let body = read(response).await?;
+
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+}
+
+#[async_trait]
+impl Transport for Reqwest {
+    async fn send(
+        &self,
+        request: Request<SecretBytes>,
+        timeout: Duration,
+    ) -> Result<Response<SecretBytes>, TransportError> {
+        self.exchange(request, timeout).await
+    }
+}
+
+impl fmt::Debug for Reqwest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reqwest").field("plain_http", &self.plain_http).finish_non_exhaustive()
+    }
+}
+
+/// Refuses what must not leave this machine; nothing has been sent then.
+fn check(uri: &Uri, plain_http: PlainHttp) -> Result<(), TransportError> {
+    let Some(authority) = uri.authority() else {
+        return Err(TransportError::config("the address names no server"));
+    };
+    if authority.as_str().contains('@') {
+        return Err(TransportError::config("the address must not contain a user name"));
+    }
+    match uri.scheme_str() {
+        Some("https") => Ok(()),
+        Some("http") if plain_http == PlainHttp::Anywhere || is_loopback(authority.host()) => {
+            Ok(())
+        }
+        Some("http") => Err(TransportError::config("plain http is for this machine only")),
+        _ => Err(TransportError::config("the address is neither https nor http")),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.eq_ignore_ascii_case("localhost")
+        || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// The body, up to the limit, within the deadline that the request carries on.
+async fn read(mut response: reqwest::Response) -> Result<SecretBytes, TransportError> {
+    let too_long = || TransportError::maybe_sent("the response is longer than 64 KiB");
+    let announced = response.content_length().unwrap_or(0);
+    let announced = usize::try_from(announced).unwrap_or(usize::MAX);
+    if announced > MAX_RESPONSE {
+        return Err(too_long());
+    }
+    let mut body = SecretBytes::with_capacity(announced);
+    while let Some(chunk) = response.chunk().await.map_err(|error| {
+        let message = match error.is_timeout() {
+            true => "the response did not end in time",
+            false => "the response broke off",
+        };
+        TransportError::maybe_sent(message).with_source(error.without_url())
+    })? {
+        if chunk.len() > MAX_RESPONSE - body.len() {
+            return Err(too_long());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// What a request that got no response head means.
+///
+/// A client asks for a body only once it is connected, and before it writes anything. So where the
+/// body was never asked for, nothing was sent, whatever the client calls the error; where there is
+/// no body, only an error of the connection proves that.
+fn failed(error: reqwest::Error, begun: &Begun) -> TransportError {
+    let not_sent = begun.never() || error.is_connect() || error.is_builder();
+    let message = match (not_sent, error.is_timeout()) {
+        (true, true) => "no connection to the server came about in time",
+        (true, false) => "no connection to the server came about",
+        (false, true) => "the server did not answer in time",
+        (false, false) => "the connection broke before the server answered",
+    };
+    let error = error.without_url();
+    if not_sent {
+        TransportError::not_sent(message).with_source(error)
+    } else {
+        TransportError::maybe_sent(message).with_source(error)
+    }
+}

@@ -1,0 +1,264 @@
+//! The settings of a transport.
+
+use core::fmt;
+use core::time::Duration;
+use std::env;
+use std::sync::Arc;
+
+use cotter_core::Error;
+use http::Uri;
+use ureq::config::AutoHeaderValue;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
+use ureq::{Agent, Proxy, ProxyProtocol};
+
+use crate::{Agents, PlainHttp, Ureq};
+
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Builds a [`Ureq`].
+///
+/// ```
+/// use core::time::Duration;
+/// use cotter_transport_ureq::Ureq;
+///
+/// let transport = Ureq::builder()
+///     .connect_timeout(Duration::from_secs(2))
+///     .user_agent("tea/1.0")
+///     .no_proxy()
+///     .build()?;
+/// # Ok::<(), cotter_core::Error>(())
+/// ```
+#[must_use]
+pub struct Builder {
+    connect_timeout: Duration,
+    user_agent: String,
+    proxy: ProxyChoice,
+    roots: Vec<Vec<u8>>,
+    plain_http: PlainHttp,
+}
+
+enum ProxyChoice {
+    Environment,
+    Given(String),
+    None,
+}
+
+/// What each agent is made from.
+pub(crate) struct Settings {
+    pub(crate) connect_timeout: Duration,
+    user_agent: String,
+    proxy: Option<(Proxy, Except)>,
+    tls: TlsConfig,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            connect_timeout: CONNECT_TIMEOUT,
+            user_agent: concat!("cotter/", env!("CARGO_PKG_VERSION")).to_owned(),
+            proxy: ProxyChoice::Environment,
+            roots: Vec::new(),
+            plain_http: PlainHttp::Loopback,
+        }
+    }
+
+    /// How long resolving the name may take, and then connecting with the TLS handshake, 5 seconds
+    /// each if not said; the deadline of the whole request holds beside it.
+    pub const fn connect_timeout(mut self, span: Duration) -> Self {
+        self.connect_timeout = span;
+        self
+    }
+
+    /// What requests without a `user-agent` of their own carry, `cotter/` and a version if not said.
+    pub fn user_agent(mut self, name: impl Into<String>) -> Self {
+        self.user_agent = name.into();
+        self
+    }
+
+    /// Sends https through this proxy, `http://name:port`; requests to this machine itself go
+    /// straight.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = ProxyChoice::Given(url.into());
+        self
+    }
+
+    /// Sends https through the proxy that `HTTPS_PROXY` or `ALL_PROXY` names, but for what
+    /// `NO_PROXY` excepts; so it is if not said.
+    pub fn proxy_from_env(mut self) -> Self {
+        self.proxy = ProxyChoice::Environment;
+        self
+    }
+
+    /// Uses no proxy.
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = ProxyChoice::None;
+        self
+    }
+
+    /// Trusts the certificates in this PEM text and, where this is called again, in those; the
+    /// system's no more.
+    pub fn root_certificate_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.roots.push(pem.as_ref().to_vec());
+        self
+    }
+
+    /// Lets requests go without TLS to any host.
+    ///
+    /// # Danger
+    /// Everybody on the way reads the tokens. For tests inside a closed network.
+    pub const fn danger_allow_plain_http(mut self) -> Self {
+        self.plain_http = PlainHttp::Anywhere;
+        self
+    }
+
+    /// Builds the transport.
+    ///
+    /// # Errors
+    /// `Config` if a setting, or what the environment says, is unusable.
+    pub fn build(self) -> Result<Ureq, Error> {
+        if http::HeaderValue::from_str(&self.user_agent).is_err() {
+            return Err(Error::config("the user agent cannot stand in a header"));
+        }
+        let settings = Settings {
+            connect_timeout: self.connect_timeout,
+            user_agent: self.user_agent,
+            proxy: self.proxy.resolve()?,
+            tls: TlsConfig::builder()
+                .provider(TlsProvider::Rustls)
+                .root_certs(roots(self.roots)?)
+                .build(),
+        };
+        let agents = Agents::Settings(Arc::new(settings));
+        Ok(Ureq { agents, plain_http: self.plain_http })
+    }
+}
+
+impl Settings {
+    /// An agent that has sent nothing yet, for a request to `uri`.
+    pub(crate) fn agent(&self, uri: &Uri, loopback: bool) -> Agent {
+        let proxied = uri.scheme_str() == Some("https") && !loopback;
+        let proxy = self.proxy.as_ref().filter(|(_, except)| proxied && !except.matches(uri));
+        let config = Agent::config_builder()
+            .proxy(proxy.map(|(proxy, _)| proxy.clone()))
+            .tls_config(self.tls.clone())
+            .user_agent(self.user_agent.as_str())
+            .accept_encoding(AutoHeaderValue::None)
+            .max_idle_connections(0)
+            .max_idle_connections_per_host(0)
+            .build();
+        Agent::new_with_config(config)
+    }
+}
+
+impl ProxyChoice {
+    fn resolve(self) -> Result<Option<(Proxy, Except)>, Error> {
+        let (url, except) = match self {
+            Self::None => return Ok(None),
+            Self::Given(url) => (url, None),
+            Self::Environment => {
+                let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+                let Some(url) = names.into_iter().find_map(variable) else { return Ok(None) };
+                (url, variable("NO_PROXY").or_else(|| variable("no_proxy")))
+            }
+        };
+        Proxy::new(&url)
+            .ok()
+            .filter(|proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https))
+            .map(|proxy| Some((proxy, Except::parse(&except.unwrap_or_default()))))
+            // No source: it would print the address, and with it a password.
+            .ok_or_else(|| Error::config("the proxy's address is not http://name:port"))
+    }
+}
+
+/// The hosts that `NO_PROXY` names, read as curl does: `*` is all, any other entry is a host or a
+/// domain with all that is beneath it. (ureq's own reading misses the hosts of a bare domain.)
+struct Except(Vec<String>);
+
+impl Except {
+    fn parse(list: &str) -> Self {
+        let entries = list.split(',').map(|entry| entry.trim().trim_start_matches('.'));
+        Self(entries.filter(|entry| !entry.is_empty()).map(str::to_ascii_lowercase).collect())
+    }
+
+    fn matches(&self, uri: &Uri) -> bool {
+        let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        self.0.iter().any(|entry| {
+            entry == "*"
+                || host
+                    .strip_suffix(entry.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+    }
+}
+
+fn roots(given: Vec<Vec<u8>>) -> Result<RootCerts, Error> {
+    // Elsewhere the system's verifier reads the variable by itself.
+    let by_hand = cfg!(any(windows, target_vendor = "apple"));
+    let given = match variable("SSL_CERT_FILE").filter(|_| by_hand && given.is_empty()) {
+        Some(path) => vec![std::fs::read(path).map_err(|error| {
+            Error::config("the file that SSL_CERT_FILE names cannot be read").with_source(error)
+        })?],
+        None => given,
+    };
+    if given.is_empty() {
+        return Ok(RootCerts::PlatformVerifier);
+    }
+    let mut roots: Vec<Certificate<'static>> = Vec::new();
+    for pem in given {
+        let before = roots.len();
+        for item in ureq::tls::parse_pem(&pem) {
+            match item {
+                Ok(PemItem::Certificate(certificate)) => roots.push(certificate),
+                Ok(_) => {}
+                Err(_) => return Err(Error::config("the PEM text is broken")),
+            }
+        }
+        if roots.len() == before {
+            return Err(Error::config("there is no certificate in the PEM text"));
+        }
+    }
+    Ok(RootCerts::from(roots))
+}
+
+/// An empty variable counts as unset.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the proxy: its address may hold a password.
+        f.debug_struct("Builder")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("user_agent", &self.user_agent)
+            .field("plain_http", &self.plain_http)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_proxy_excepts_hosts_and_what_is_beneath_a_domain() {
+        let except = Except::parse("a.example, .b.example,192.0.2.7,2001:db8::1,");
+        for host in [
+            "a.example",
+            "A.Example",
+            "x.a.example",
+            "b.example",
+            "x.b.example",
+            "192.0.2.7",
+            "[2001:db8::1]",
+        ] {
+            assert!(except.matches(&format!("https://{host}/").parse().unwrap()), "{host}");
+        }
+        for host in ["xa.example", "a.example.org", "example", "192.0.2.70"] {
+            assert!(!except.matches(&format!("https://{host}/").parse().unwrap()), "{host}");
+        }
+        assert!(Except::parse("*").matches(&"https://any.example/".parse().unwrap()));
+        assert!(!Except::parse("").matches(&"https://any.example/".parse().unwrap()));
+    }
+}

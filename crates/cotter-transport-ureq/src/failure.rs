@@ -1,0 +1,72 @@
+//! What an error of ureq's means for the one question that matters: was the request sent?
+
+use cotter_core::TransportError;
+use ureq::{Error, Timeout};
+
+/// The request had a body.
+///
+/// ureq asks for the body only when it is connected and has written the head. Where it never asked,
+/// the server has at most a head that announces a body, which is no request, whatever the error.
+pub(crate) fn with_body(error: Error, begun: bool) -> TransportError {
+    if begun { broken(error) } else { unconnected(error) }
+}
+
+/// The request had no body: only an error that can come from nowhere else but the way to the
+/// connection proves that nothing was sent.
+pub(crate) fn without_body(error: Error) -> TransportError {
+    let not_sent = match &error {
+        Error::BadUri(_)
+        | Error::ConnectProxyFailed(_)
+        | Error::ConnectionFailed
+        | Error::Http(_)
+        | Error::HostNotFound
+        | Error::InvalidProxyUrl
+        | Error::RequireHttpsOnly(_)
+        | Error::Timeout(Timeout::Resolve | Timeout::Connect)
+        | Error::Tls(_)
+        | Error::TlsRequired => true,
+        Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        _ => false,
+    };
+    if not_sent { unconnected(error) } else { broken(error) }
+}
+
+/// The response had begun.
+pub(crate) fn in_response(error: Error) -> TransportError {
+    let message = match error {
+        Error::Timeout(_) => "the response did not end in time",
+        _ => "the response broke off",
+    };
+    with_source(TransportError::maybe_sent(message), error)
+}
+
+fn unconnected(error: Error) -> TransportError {
+    let message = match error {
+        Error::Timeout(_) => "no connection to the server came about in time",
+        _ => "no connection to the server came about",
+    };
+    with_source(TransportError::not_sent(message), error)
+}
+
+fn broken(error: Error) -> TransportError {
+    let message = match error {
+        Error::Timeout(_) => "the server did not answer in time",
+        Error::LargeResponseHeader(..) => "the response is longer than 64 KiB",
+        Error::Protocol(_) => "the response is not HTTP",
+        _ => "the connection broke before the server answered",
+    };
+    with_source(TransportError::maybe_sent(message), error)
+}
+
+/// Keeps what helps and names no address: other errors print URLs or what the server sent.
+fn with_source(error: TransportError, source: Error) -> TransportError {
+    match source {
+        Error::Io(source) => error.with_source(source),
+        source @ (Error::ConnectionFailed
+        | Error::HostNotFound
+        | Error::Rustls(_)
+        | Error::Timeout(_)
+        | Error::Tls(_)) => error.with_source(source),
+        _ => error,
+    }
+}

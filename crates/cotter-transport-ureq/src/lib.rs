@@ -1,0 +1,220 @@
+//! Carries one HTTP request for cotter, by ureq, blocking the thread.
+//!
+//! [`Ureq`] builds its own agents, because the tokens of a session need more than an agent has by
+//! default: at most one request on the wire per call. So there are no redirects, no retries, no
+//! cookies, no connections kept for later; https only, but for this machine itself; one deadline
+//! over everything from the name's resolution to the last byte of the body.
+//!
+//! ```no_run
+//! # fn demo() -> Result<(), Box<dyn std::error::Error>> {
+//! use core::time::Duration;
+//! use cotter_core::{BlockingTransport, SecretBytes};
+//! use cotter_transport_ureq::Ureq;
+//!
+//! let transport = Ureq::builder().user_agent("tea/1.0").build()?;
+//! let request = http::Request::get("https://auth.example/keys").body(SecretBytes::default())?;
+//! let response = transport.send(request, Duration::from_secs(10))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The environment counts: `HTTPS_PROXY` (or `ALL_PROXY`) and `NO_PROXY` when the transport is
+//! built, `SSL_CERT_FILE` in place of the system's certificates.
+//!
+//! Where ureq's feature `gzip` or `brotli` is switched on by anybody in the tree, a server that
+//! compresses without being asked to gets its response opened; the limit of the response then
+//! counts opened bytes.
+
+mod builder;
+mod failure;
+
+use core::fmt;
+use core::net::IpAddr;
+use core::time::Duration;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use cotter_core::{BlockingTransport, Error, MAX_RESPONSE, SecretBytes, TransportError};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderValue, Method, Request, Response, Uri, Version};
+use ureq::{Agent, AsSendBody, SendBody};
+
+pub use crate::builder::Builder;
+use crate::builder::Settings;
+
+/// Longer than anybody waits for a token; beyond it ureq's clock would overflow.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The blocking transport; a clone is another handle to the same settings.
+#[derive(Clone)]
+pub struct Ureq {
+    agents: Agents,
+    plain_http: PlainHttp,
+}
+
+#[derive(Clone)]
+enum Agents {
+    Finished(Agent),
+    /// One agent for each request: an agent has a cookie jar whenever anybody in the tree switches
+    /// ureq's feature `cookies` on, and no setting keeps it empty.
+    Settings(Arc<Settings>),
+}
+
+/// Where a request may go without TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PlainHttp {
+    Anywhere,
+    Loopback,
+}
+
+impl Ureq {
+    /// The transport with nothing changed.
+    ///
+    /// # Errors
+    /// `Config` if the proxy or the certificates that the environment names are unusable.
+    pub fn new() -> Result<Self, Error> {
+        Self::builder().build()
+    }
+
+    /// A transport with settings.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// A transport around a finished agent, whose connector, resolver, proxy and certificates hold.
+    ///
+    /// # Danger
+    /// Its middleware and its cookies, where ureq's feature for them is on, can send a refresh token
+    /// twice or elsewhere, which ends sessions; nothing here can see or undo them. Redirects are
+    /// switched off, and the deadline, the limit of the response and the rule about plain http hold
+    /// all the same.
+    #[must_use]
+    pub const fn danger_from_agent(agent: Agent) -> Self {
+        Self { agents: Agents::Finished(agent), plain_http: PlainHttp::Loopback }
+    }
+
+    fn run(
+        &self,
+        request: Request<impl AsSendBody>,
+        timeout: Duration,
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
+        let loopback = request.uri().host().is_some_and(is_loopback);
+        let (agent, connect_timeout) = match &self.agents {
+            Agents::Finished(agent) => (agent.clone(), builder::CONNECT_TIMEOUT),
+            Agents::Settings(settings) => {
+                (settings.agent(request.uri(), loopback), settings.connect_timeout)
+            }
+        };
+        let connect_timeout = connect_timeout.min(timeout);
+        let request = agent
+            .configure_request(request)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(Some(timeout))
+            .timeout_resolve(Some(connect_timeout))
+            .timeout_connect(Some(connect_timeout));
+        // Plain http goes no further than this machine, not even to a proxy.
+        let request = if loopback { request.proxy(None) } else { request };
+        agent.run(request.build())
+    }
+}
+
+impl BlockingTransport for Ureq {
+    fn send(
+        &self,
+        request: Request<SecretBytes>,
+        timeout: Duration,
+    ) -> Result<Response<SecretBytes>, TransportError> {
+        let timeout = timeout.min(LONGEST);
+        let (parts, body) = request.into_parts();
+        check(&parts.uri, self.plain_http)?;
+
+        let mut request = Request::new(());
+        let takes_one = [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method);
+        *request.method_mut() = parts.method;
+        *request.uri_mut() = parts.uri;
+        *request.version_mut() = Version::HTTP_11;
+        *request.headers_mut() = parts.headers;
+        request.headers_mut().remove(TRANSFER_ENCODING);
+        request.headers_mut().remove(CONTENT_LENGTH);
+
+        let response = if body.is_empty() {
+            let answer = match takes_one {
+                true => self.run(request.map(|()| b"".as_slice()), timeout),
+                false => self.run(request, timeout),
+            };
+            answer.map_err(failure::without_body)?
+        } else {
+            let length = HeaderValue::from(body.len());
+            request.headers_mut().insert(CONTENT_LENGTH, length);
+            let mut reader = Watched { rest: body.expose(), begun: false };
+            let answer = self.run(request.map(|()| SendBody::from_reader(&mut reader)), timeout);
+            answer.map_err(|error| failure::with_body(error, reader.begun))?
+        };
+        let (parts, body) = response.into_parts();
+        Ok(Response::from_parts(parts, read(body)?))
+    }
+}
+
+impl fmt::Debug for Ureq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ureq").field("plain_http", &self.plain_http).finish_non_exhaustive()
+    }
+}
+
+/// A body that knows whether the client has asked for it.
+struct Watched<'a> {
+    rest: &'a [u8],
+    begun: bool,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.begun = true;
+        self.rest.read(buffer)
+    }
+}
+
+/// Refuses what must not leave this machine; nothing has been sent then.
+fn check(uri: &Uri, plain_http: PlainHttp) -> Result<(), TransportError> {
+    let Some(authority) = uri.authority() else {
+        return Err(TransportError::config("the address names no server"));
+    };
+    if authority.as_str().contains('@') {
+        return Err(TransportError::config("the address must not contain a user name"));
+    }
+    match uri.scheme_str() {
+        Some("https") => Ok(()),
+        Some("http") if plain_http == PlainHttp::Anywhere || is_loopback(authority.host()) => {
+            Ok(())
+        }
+        Some("http") => Err(TransportError::config("plain http is for this machine only")),
+        _ => Err(TransportError::config("the address is neither https nor http")),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.eq_ignore_ascii_case("localhost")
+        || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// The body, up to the limit, within the deadline that the request carries on.
+fn read(mut body: ureq::Body) -> Result<SecretBytes, TransportError> {
+    let too_long = || TransportError::maybe_sent("the response is longer than 64 KiB");
+    let announced = body.content_length().unwrap_or(0);
+    if announced > MAX_RESPONSE as u64 {
+        return Err(too_long());
+    }
+    // Roomy enough not to move, since what a vector leaves behind is not wiped.
+    let mut bytes = Vec::with_capacity(MAX_RESPONSE + 64);
+    let outcome = body.as_reader().take(MAX_RESPONSE as u64 + 1).read_to_end(&mut bytes);
+    let bytes = SecretBytes::from(bytes);
+    match outcome {
+        Ok(_) if bytes.len() > MAX_RESPONSE => Err(too_long()),
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(failure::in_response(error.into())),
+    }
+}
