@@ -1,10 +1,15 @@
 """PyPI `cotter` against the emulator named by the ready line in $READY."""
 
+import base64
+import hashlib
 import json
 import os
 import tempfile
+import urllib.error
+import urllib.parse
 import urllib.request
 
+import cotter
 from cotter import constants, errors, tokenhandler, validate
 
 READY = json.loads(os.environ["READY"])
@@ -27,6 +32,30 @@ def expired():
     token = control("/token-set", identifier="ada@example.test")
     control("/clock", offset_s=0)
     return token
+
+
+class Stay(urllib.request.HTTPRedirectHandler):
+    """Leaves a redirect to the caller, as the loopback listener of a client would see it."""
+
+    def redirect_request(self, *arguments):
+        return None
+
+
+def login(identifier, redirect_url, verifier):
+    """What a browser does for the client: the query that the page returns with."""
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier).digest()).rstrip(b"=").decode()
+    form = dict(api_key=KEY, redirect_url=redirect_url, state="s", code_challenge=challenge, type="EMAIL", auth_method="OTP")
+    browser = urllib.request.build_opener(Stay)
+    page = READY["login_url"] + "/app"
+    browser.open(page + "?" + urllib.parse.urlencode(form)).read()
+    browser.open(page + "/send", urllib.parse.urlencode(dict(form, input=identifier)).encode()).read()
+    sent = READY["control_url"] + "/codes?" + urllib.parse.urlencode({"identifier": identifier})
+    code = json.load(urllib.request.urlopen(sent))
+    try:
+        browser.open(page + "/verify", urllib.parse.urlencode(code).encode())
+    except urllib.error.HTTPError as redirect:
+        return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(redirect.headers["Location"]).query))
+    raise AssertionError("no redirect")
 
 
 def counters():
@@ -77,6 +106,16 @@ def main():
         fresh = tokenhandler.get_token_from_file(name, KEY)
         with open(name) as file:
             check("the file has the rotated set", json.load(file) == fresh != stored)
+
+    verifier = base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=")
+    back = login("eve@example.test", "http://localhost:8395", verifier)
+    identity = cotter.get_access_token(KEY, back["code"], back["challenge_id"], verifier, "http://localhost:8395")
+    signed_in = identity["oauth_token"]
+    claims = validate.validate_id_token(signed_in["id_token"], KEY)
+    check("a code of the login page buys tokens", claims["identifier"] == "eve@example.test")
+    check("of the user it names", claims["sub"] == identity["user"]["ID"])
+    spent = (KEY, back["code"], back["challenge_id"], verifier, "http://localhost:8395")
+    check("but only once", raises(Exception, cotter.get_access_token, *spent))
 
 
 if __name__ == "__main__":

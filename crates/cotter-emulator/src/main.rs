@@ -32,7 +32,16 @@ fn command() -> Command {
         .action(ArgAction::SetTrue)
         .help("don't log requests to standard error");
     let switches = SWITCHES.iter().map(|switch| {
-        Arg::new(switch.name).long(switch.name).value_name(switch.values).help(switch.help)
+        let arg = Arg::new(switch.name)
+            .long(switch.name)
+            .value_name(switch.values)
+            .allow_hyphen_values(true)
+            .help(switch.help);
+        if switch.values == "BOOL" {
+            arg.num_args(0..=1).default_missing_value("true").allow_hyphen_values(false)
+        } else {
+            arg
+        }
     });
     let mut after = String::from(
         "Prints one JSON line when ready: base_url, login_url, worker_url, api_key_id, \

@@ -48,7 +48,7 @@ macro_rules! switch {
 /// Every switch.
 pub const SWITCHES: &[Switch] = &[
     switch!("api-key-id", "ID", "API key id of the project [fixed test id]", api_key_id, text),
-    switch!("issuer", "URL", "`iss` of both JWTs [https://www.cotter.app]", issuer, text),
+    switch!("issuer", "URL", "`iss` of both JWTs [Cotter's]", issuer, text),
     switch!("access-ttl", "TIME", "life of access and ID tokens [3600s]", access_ttl, duration),
     switch!("refresh-ttl", "TIME", "life of a refresh-token family [30d]", refresh_ttl, duration),
     switch!(

@@ -176,7 +176,12 @@ fn a_new_device_waits_for_a_trusted_one() {
     let path = format!("/event/respond/{id}");
     let forged = answered(&emulator, &user, &device, true, "false");
     assert_eq!(ask(&emulator, &path, &forged).status, 400);
+    let mut of_another = base(&emulator, &user);
+    of_another["timestamp"] = json!("1767225601");
+    let other = ask(&emulator, "/event/create_pending", &of_another).json()["ID"].clone();
     let approval = answered(&emulator, &user, &device, true, "true");
+    let wrong = ask(&emulator, &format!("/event/respond/{other}"), &approval);
+    assert_eq!((wrong.status, &wrong.json()["msg"]), (400, &json!("The event does not match")));
     assert_eq!(ask(&emulator, &path, &approval).status, 200);
     let event = poll();
     assert_eq!((&event["new"], &event["approved"]), (&json!(false), &json!(true)));

@@ -84,12 +84,18 @@ fn the_ready_line_leads_to_a_server_that_ends_with_its_input() {
 
 #[test]
 fn without_the_flag_the_end_of_input_is_nothing() {
-    let (mut program, ready) = run(&["--quiet"]);
+    let (mut program, ready) = run(&["--active-key-first", "--expires-in", "-5", "--quiet"]);
     drop(program.0.stdin.take());
     std::thread::sleep(core::time::Duration::from_millis(200));
     assert!(program.0.try_wait().expect("asked").is_none());
     let url = format!("{}/token/jwks", field(&ready, "base_url"));
-    assert_eq!(call("GET", &url, &[], "").expect("an answer").status, 200);
+    let jwks = call("GET", &url, &[], "").expect("an answer").json();
+    let url = format!("{}/token-set", field(&ready, "control_url"));
+    let set = call("POST", &url, &[], r#"{"identifier":"ada@example.test"}"#).expect("an answer");
+    let set = set.json();
+    assert_eq!(set["expires_in"], -5);
+    let kid = common::header(field(&set, "access_token"))["kid"].clone();
+    assert_eq!(jwks["keys"][0]["kid"], kid, "a switch may stand alone");
 }
 
 #[test]
@@ -111,7 +117,7 @@ fn the_help_names_every_switch_and_fault() {
     let output = command(&["--help"]).output().expect("it runs");
     let help = String::from_utf8(output.stdout).expect("text");
     for switch in cotter_emulator::SWITCHES {
-        assert!(help.contains(&format!("--{} <", switch.name)), "{}", switch.name);
+        assert!(help.contains(&format!("--{} ", switch.name)), "{}", switch.name);
     }
     for (fault, _) in cotter_emulator::FAULTS {
         assert!(help.contains(&format!("  {fault} ")), "{fault}");

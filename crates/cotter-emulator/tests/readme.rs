@@ -4,7 +4,7 @@ use cotter_emulator::{FAULTS, SWITCHES};
 
 #[test]
 fn every_switch_and_fault_has_its_row() {
-    let readme = include_str!("../README.md").replace("\\|", "|");
+    let readme = include_str!("../README.md").replace('\\', "");
     for switch in SWITCHES {
         let row = format!("| `{}` | `{}` | {} |", switch.name, switch.values, switch.help);
         assert!(readme.contains(&row), "{row}");
