@@ -1,0 +1,39 @@
+//! Keeps a signed-in user's OAuth tokens and hands out one that works.
+//!
+//! A user signs in once; from then on `session.access_token()` returns a token that is valid now,
+//! having refreshed, stored and, if needed, waited for another thread, task or process that was
+//! already refreshing. The first provider is Cotter (passwordless login); any OAuth 2.0 provider is
+//! the second.
+//!
+//! This crate names things; it decides nothing. `Session` is the async face (feature `async`),
+//! `blocking::Session` the one for threads (feature `blocking`).
+
+pub use cotter_core::{
+    AccessClaims, AccessToken, BlockingTokenStore, BlockingTransport, Capabilities, ClientAuth,
+    ClientSecret, Clock, Entropy, Error, ErrorKind, Event, IdClaims, IdToken, Now, OAuthToken,
+    Policy, Provider, RefreshToken, Rotation, SecretBytes, ServerSaid, SignInReason, State, Status,
+    StoreError, StoreErrorKind, StoreKey, Timestamp, TokenStore, Transport, TransportError, flow::SignedOut,
+};
+pub use cotter_session::{Observer, OsEntropy, Shutdown, SystemClock};
+#[cfg(feature = "async")]
+pub use cotter_session::{Keeper, KeeperBuilder, Offload, Session, SessionBuilder, Sleeper};
+
+#[cfg(feature = "blocking")]
+pub use cotter_session::blocking;
+
+/// Everything, for people who write a store, a transport or a driver.
+pub use cotter_core as core;
+
+/// Where tokens rest.
+pub mod store {
+    #[cfg(feature = "memory")]
+    pub use cotter_store_memory::Memory;
+}
+
+/// Who carries requests.
+pub mod transport {
+    #[cfg(feature = "reqwest")]
+    pub use cotter_transport_reqwest::Reqwest;
+    #[cfg(feature = "ureq")]
+    pub use cotter_transport_ureq::Ureq;
+}
