@@ -69,8 +69,10 @@ mod tests {
     #[test]
     fn a_sequence_goes_on_and_clones_share_it() {
         let entropy = SeededEntropy::new(1);
+        let other = entropy.clone();
         let first = draw(&entropy);
-        assert_ne!(first, draw(&entropy.clone()));
+        assert_ne!(first, draw(&other));
+        assert_ne!(draw(&entropy), draw(&other));
         assert_eq!(first, draw(&SeededEntropy::new(1)));
         assert_ne!(first, draw(&SeededEntropy::new(2)));
     }
