@@ -8,6 +8,7 @@
 //!
 //! The feature `async` (default) adds the async forms, which need tokio.
 
+pub mod certificates;
 mod clock;
 mod entropy;
 mod fault;

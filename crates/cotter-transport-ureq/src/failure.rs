@@ -12,7 +12,8 @@ pub(crate) fn with_body(error: Error, begun: bool) -> TransportError {
 }
 
 /// The request had no body: only an error that can come from nowhere else but the way to the
-/// connection proves that nothing was sent.
+/// connection proves that nothing was sent. A broken handshake is not among them, since ureq reports
+/// it as it does TLS that breaks later.
 pub(crate) fn without_body(error: Error) -> TransportError {
     let not_sent = match &error {
         Error::BadUri(_)
