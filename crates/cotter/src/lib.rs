@@ -37,3 +37,15 @@ pub mod transport {
     #[cfg(feature = "ureq")]
     pub use cotter_transport_ureq::Ureq;
 }
+
+/// The README's examples, compiled as tests.
+#[cfg(all(
+    doctest,
+    feature = "async",
+    feature = "blocking",
+    feature = "memory",
+    feature = "reqwest",
+    feature = "ureq"
+))]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
