@@ -136,6 +136,24 @@ impl CachedVerifier {
         Ok(self.judged(hash, verified, IdClaims::common))
     }
 
+    /// The claims of an access token that is remembered.
+    pub fn recall_access<'a>(
+        &self,
+        token: impl Into<AccessText<'a>>,
+        now: Timestamp,
+    ) -> Option<Arc<AccessClaims>> {
+        self.access.find(&Sha256::digest(token.into().0).into(), now)
+    }
+
+    /// The claims of an ID token that is remembered.
+    pub fn recall_id<'a>(
+        &self,
+        token: impl Into<IdText<'a>>,
+        now: Timestamp,
+    ) -> Option<Arc<IdClaims>> {
+        self.id.find(&Sha256::digest(token.into().0).into(), now)
+    }
+
     /// The second half of [`verify_access_token`](Self::verify_access_token). What was judged by
     /// keys that have been replaced since is not remembered.
     pub fn remember_access(&mut self, judged: &Judged<AccessClaims>) {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use crate::json::{self, Fault};
-use crate::reason::Reason;
+use crate::reason::{Invalid, Reason};
 
 /// The longest token that is looked at.
 pub(crate) const MAX_TOKEN: usize = 16 * 1024;
@@ -49,6 +49,19 @@ impl<'a> Compact<'a> {
         let signature = decode(signature).ok_or(Reason::SignatureEncoding)?;
         Ok(Self { header, message, payload, signature })
     }
+}
+
+/// Which key a token says it was signed with; nothing of it has been believed.
+///
+/// # Errors
+/// [`Invalid`] if the token has not even the form of one.
+///
+/// ```
+/// let reason = cotter_jwt::claimed_kid("no token").unwrap_err();
+/// assert_eq!(reason.code(), "not_three_parts");
+/// ```
+pub fn claimed_kid(token: &str) -> Result<Option<String>, Invalid> {
+    Ok(Compact::parse(token)?.header.kid)
 }
 
 impl Header {

@@ -251,6 +251,23 @@ impl Remote {
         changed.then_some(keys)
     }
 
+    /// Until when nothing but an unknown `kid` can call for a fetch.
+    #[must_use]
+    pub fn quiet_until(&self) -> BootTime {
+        self.fetched.as_ref().map_or(BootTime::PAST, |fetched| {
+            fetched.fresh_until.max(self.next_try).min(fetched.stale_until)
+        })
+    }
+
+    /// Whether the keys at hand will do for a token that names this key, while somebody else
+    /// fetches newer ones.
+    #[must_use]
+    pub fn will_do(&self, kid: Option<&str>, now: BootTime) -> bool {
+        self.fetched.as_ref().is_some_and(|fetched| {
+            now < fetched.stale_until && kid.is_none_or(|kid| fetched.keys.knows(kid))
+        })
+    }
+
     fn wait(&self, until: BootTime, now: BootTime) -> Option<Duration> {
         (now < until).then(|| until.saturating_since(now))
     }

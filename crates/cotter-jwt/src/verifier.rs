@@ -314,6 +314,14 @@ macro_rules! text {
             }
         }
 
+        impl<'a> $name<'a> {
+            /// The text, to hand on.
+            #[must_use]
+            pub const fn as_str(&self) -> &'a str {
+                self.0
+            }
+        }
+
         impl core::fmt::Debug for $name<'_> {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 f.write_str(concat!(stringify!($name), "([redacted])"))

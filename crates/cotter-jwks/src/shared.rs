@@ -1,0 +1,190 @@
+//! What both drivers share: everything but the waiting.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use cotter_core::{BootTime, SecretBytes, Timestamp, TransportError};
+use cotter_jwt::{
+    AccessClaims, CachedVerifier, Flight, IdClaims, Invalid, Judged, KeySet, Plan, Remote, Ticket,
+    Verifier, claimed_kid,
+};
+use http::header::{ACCEPT, AGE, CACHE_CONTROL, HeaderName};
+use http::{Method, Request, Response};
+
+use crate::jwks::Jwks;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    cached: RwLock<CachedVerifier>,
+    pub(crate) jwks: Jwks,
+    /// Until this moment on the boot clock a remembered token needs no look at the keys' age.
+    quiet_until: AtomicU64,
+    remote: Mutex<Remote>,
+}
+
+/// One token, and what it has been through.
+pub(crate) struct Attempt {
+    kid: Option<String>,
+    ticket: Ticket,
+}
+
+/// What is left to do for it.
+pub(crate) enum Next {
+    Fetch,
+    Judge,
+}
+
+impl Shared {
+    pub(crate) fn new(jwks: Jwks, verifier: Verifier) -> Self {
+        Self {
+            cached: RwLock::new(CachedVerifier::new(verifier, jwks.remember)),
+            quiet_until: AtomicU64::new(0),
+            remote: Mutex::new(Remote::new(jwks.policy)),
+            jwks,
+        }
+    }
+
+    pub(crate) fn recall<C: Kind>(&self, token: &str) -> Option<Arc<C>> {
+        if self.jwks.remember == 0 {
+            return None;
+        }
+        let now = self.jwks.clock.now();
+        let quiet = now.boot < BootTime::from_millis(self.quiet_until.load(Ordering::Acquire));
+        let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner);
+        quiet.then(|| C::recall(&cached, token, now.wall)).flatten()
+    }
+
+    pub(crate) fn arrive(&self, token: &str) -> Result<Attempt, Invalid> {
+        let kid = claimed_kid(token)?;
+        Ok(Attempt { kid, ticket: self.remote().arrive() })
+    }
+
+    pub(crate) fn next(&self, attempt: &Attempt) -> Result<Next, Invalid> {
+        let now = self.jwks.clock.boot();
+        match self.remote().plan(attempt.kid.as_deref(), attempt.ticket, now) {
+            Plan::Fetch => Ok(Next::Fetch),
+            Plan::Refuse(reason) => Err(reason.into()),
+            Plan::Use(_) => Ok(Next::Judge),
+        }
+    }
+
+    /// Whether to go on with the keys at hand, since somebody is fetching newer ones already.
+    pub(crate) fn will_do(&self, attempt: &Attempt) -> bool {
+        self.remote().will_do(attempt.kid.as_deref(), self.jwks.clock.boot())
+    }
+
+    pub(crate) fn judge<C: Kind>(&self, token: &str) -> Result<Arc<C>, Invalid> {
+        let now = self.jwks.clock.now().wall;
+        let judged = {
+            let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner);
+            C::judge(&cached, token, now)?
+        };
+        if self.jwks.remember > 0 && judged.is_new() {
+            C::remember(&mut self.cached.write().unwrap_or_else(PoisonError::into_inner), &judged);
+        }
+        Ok(Arc::clone(judged.claims()))
+    }
+
+    pub(crate) fn take_off<S: AsRef<Self>>(this: S, attempt: &Attempt) -> Landing<S> {
+        let shared = this.as_ref();
+        let flight = shared.remote().begin(attempt.kid.as_deref(), shared.jwks.clock.boot());
+        Landing { flight: Some(flight), shared: this }
+    }
+
+    /// The request for the keys: no credential goes with it.
+    pub(crate) fn request(&self) -> Request<SecretBytes> {
+        let mut request = Request::new(SecretBytes::default());
+        *request.method_mut() = Method::GET;
+        *request.uri_mut() = self.jwks.uri.clone();
+        let json = http::HeaderValue::from_static("application/json");
+        request.headers_mut().insert(ACCEPT, json);
+        request
+    }
+
+    fn land(&self, flight: Flight, answer: Option<Result<Response<SecretBytes>, TransportError>>) {
+        let now = self.jwks.clock.boot();
+        let outcome = answer.and_then(Result::ok).and_then(|response| {
+            let text = |name: HeaderName| response.headers().get(name)?.to_str().ok();
+            let fresh = self.jwks.policy.fresh_for(text(CACHE_CONTROL), text(AGE));
+            let keys = response.status().is_success().then(|| response.body().expose());
+            keys.and_then(|keys| KeySet::from_json(keys).ok()).map(|keys| (keys, fresh))
+        });
+        let mut remote = self.remote();
+        let changed = remote.complete(flight, now, outcome);
+        // Under the lock, so that whoever is told to go on finds the keys in place.
+        if let Some(keys) = changed {
+            self.cached.write().unwrap_or_else(PoisonError::into_inner).replace_keys(keys);
+        }
+        self.quiet_until.store(remote.quiet_until().as_millis(), Ordering::Release);
+    }
+
+    fn remote(&self) -> MutexGuard<'_, Remote> {
+        self.remote.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a flight whatever happens: a transport that panics counts as one that failed.
+pub(crate) struct Landing<S: AsRef<Shared>> {
+    flight: Option<Flight>,
+    shared: S,
+}
+
+impl<S: AsRef<Shared>> Landing<S> {
+    pub(crate) fn with(mut self, answer: Result<Response<SecretBytes>, TransportError>) {
+        if let Some(flight) = self.flight.take() {
+            self.shared.as_ref().land(flight, Some(answer));
+        }
+    }
+}
+
+impl<S: AsRef<Shared>> Drop for Landing<S> {
+    fn drop(&mut self) {
+        if let Some(flight) = self.flight.take() {
+            self.shared.as_ref().land(flight, None);
+        }
+    }
+}
+
+/// The two kinds of tokens.
+pub(crate) trait Kind: Sized {
+    fn judge(cached: &CachedVerifier, token: &str, now: Timestamp)
+    -> Result<Judged<Self>, Invalid>;
+    fn recall(cached: &CachedVerifier, token: &str, now: Timestamp) -> Option<Arc<Self>>;
+    fn remember(cached: &mut CachedVerifier, judged: &Judged<Self>);
+}
+
+impl Kind for AccessClaims {
+    fn judge(
+        cached: &CachedVerifier,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Judged<Self>, Invalid> {
+        cached.judge_access_token(token, now)
+    }
+
+    fn recall(cached: &CachedVerifier, token: &str, now: Timestamp) -> Option<Arc<Self>> {
+        cached.recall_access(token, now)
+    }
+
+    fn remember(cached: &mut CachedVerifier, judged: &Judged<Self>) {
+        cached.remember_access(judged);
+    }
+}
+
+impl Kind for IdClaims {
+    fn judge(
+        cached: &CachedVerifier,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Judged<Self>, Invalid> {
+        cached.judge_id_token(token, now)
+    }
+
+    fn recall(cached: &CachedVerifier, token: &str, now: Timestamp) -> Option<Arc<Self>> {
+        cached.recall_id(token, now)
+    }
+
+    fn remember(cached: &mut CachedVerifier, judged: &Judged<Self>) {
+        cached.remember_id(judged);
+    }
+}

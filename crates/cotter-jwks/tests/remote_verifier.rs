@@ -1,0 +1,252 @@
+//! Both drivers against a transport that a test controls.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cotter_core::{BlockingTransport, Clock, SecretBytes, Transport, TransportError};
+use cotter_jwks::Jwks;
+use cotter_jwt::Verifier;
+use cotter_testkit::ManualClock;
+use http::{Request, Response};
+use serde_json::Value;
+
+fn vectors() -> Value {
+    serde_json::from_str(include_str!("../../cotter-jwt/tests/vectors/cotter-vectors.json"))
+        .unwrap()
+}
+
+fn vector(name: &str) -> String {
+    vectors()[name].as_str().unwrap().to_owned()
+}
+
+fn verifier() -> Verifier {
+    Verifier::cotter(vector("api_key_id"))
+}
+
+/// A token whose `kid` nobody has; it needs no good signature to make a verifier look for keys.
+fn made_up(index: usize) -> String {
+    // {"alg":"ES256","kid":"made-up-NNNNN"}, in base64url by hand: 36 bytes are 48 characters.
+    let header = format!(r#"{{"alg":"ES256","kid":"made-up-{index:05}"}}"#);
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in header.as_bytes().chunks(3) {
+        let mut bits = 0_u32;
+        for index in 0..3 {
+            bits = bits << 8 | u32::from(chunk.get(index).copied().unwrap_or(0));
+        }
+        for index in 0..=chunk.len() {
+            text.push(char::from(alphabet[(bits >> (18 - 6 * index) & 63) as usize]));
+        }
+    }
+    format!("{text}.e30.AAAA")
+}
+
+/// Answers with the keys of the vectors, unless told otherwise.
+#[derive(Clone, Debug, Default)]
+struct Server {
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    delay: Duration,
+    fetches: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Debug)]
+enum Answer {
+    Body(u16, String),
+    Nothing,
+    Panic,
+}
+
+impl Server {
+    fn then(self, answer: Answer) -> Self {
+        self.answers.lock().unwrap().push_back(answer);
+        self
+    }
+
+    fn fetches(&self) -> usize {
+        self.fetches.load(Ordering::SeqCst)
+    }
+
+    fn answer(
+        &self,
+        request: &Request<SecretBytes>,
+    ) -> Result<Response<SecretBytes>, TransportError> {
+        assert_eq!(request.uri().path(), "/api/v0/token/jwks");
+        assert!(request.headers().get("authorization").is_none() && request.body().is_empty());
+        self.fetches.fetch_add(1, Ordering::SeqCst);
+        let planned = self.answers.lock().unwrap().pop_front();
+        match planned.unwrap_or_else(|| Answer::Body(200, vectors()["jwks"].to_string())) {
+            Answer::Body(status, body) => {
+                let mut response = Response::new(SecretBytes::from(body.into_bytes()));
+                *response.status_mut() = status.try_into().unwrap();
+                Ok(response)
+            }
+            Answer::Nothing => Err(TransportError::maybe_sent("nothing came")),
+            Answer::Panic => panic!("the transport panics"),
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for Server {
+    async fn send(
+        &self,
+        request: Request<SecretBytes>,
+        _: Duration,
+    ) -> Result<Response<SecretBytes>, TransportError> {
+        tokio::time::sleep(self.delay).await;
+        self.answer(&request)
+    }
+}
+
+impl BlockingTransport for Server {
+    fn send(
+        &self,
+        request: Request<SecretBytes>,
+        _: Duration,
+    ) -> Result<Response<SecretBytes>, TransportError> {
+        std::thread::sleep(self.delay);
+        self.answer(&request)
+    }
+}
+
+fn jwks(clock: &ManualClock) -> Jwks {
+    Jwks::at("https://www.cotter.app/api/v0/token/jwks").unwrap().clock(clock.clone()).remember(100)
+}
+
+fn code<T>(verdict: Result<T, cotter_jwt::Invalid>) -> &'static str {
+    verdict.map_or_else(|no| no.code(), |_| "ok")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_made_up_kids_at_once_cause_two_fetches() {
+    let server = Server { delay: Duration::from_millis(20), ..Server::default() };
+    let verifier = jwks(&ManualClock::new()).verify_with(verifier(), server.clone());
+    assert_eq!(code(verifier.verify_access_token(&vector("access_token")).await), "ok");
+    let tasks: Vec<_> = (0..10_000)
+        .map(|index| {
+            let verifier = verifier.clone();
+            tokio::spawn(async move { code(verifier.verify_access_token(&made_up(index)).await) })
+        })
+        .collect();
+    for task in tasks {
+        let code = task.await.unwrap();
+        assert!(code == "kid_unknown" || code == "kid_unknown_for_now", "{code}");
+    }
+    assert_eq!(server.fetches(), 2);
+    assert_eq!(code(verifier.verify_access_token(&vector("access_token")).await), "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_cold_callers_share_one_fetch() {
+    let server = Server { delay: Duration::from_millis(20), ..Server::default() };
+    let verifier = jwks(&ManualClock::new()).verify_with(verifier(), server.clone());
+    let tasks: Vec<_> = (0..100)
+        .map(|_| {
+            let verifier = verifier.clone();
+            tokio::spawn(async move {
+                code(verifier.verify_access_token(&vector("access_token")).await)
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), "ok");
+    }
+    assert_eq!(server.fetches(), 1);
+}
+
+#[tokio::test]
+async fn a_dropped_caller_does_not_end_the_fetch() {
+    let server = Server { delay: Duration::from_millis(30), ..Server::default() };
+    let verifier = jwks(&ManualClock::new()).verify_with(verifier(), server.clone());
+    let token = vector("access_token");
+    let dropped =
+        tokio::time::timeout(Duration::from_millis(5), verifier.verify_access_token(&token)).await;
+    assert!(dropped.is_err());
+    assert_eq!(code(verifier.verify_access_token(&token).await), "ok");
+    assert_eq!(server.fetches(), 1);
+}
+
+#[tokio::test]
+async fn a_transport_that_panics_is_one_that_failed() {
+    let clock = ManualClock::new();
+    let server = Server::default().then(Answer::Panic);
+    let verifier = jwks(&clock).verify_with(verifier(), server.clone());
+    let token = vector("access_token");
+    assert_eq!(code(verifier.verify_access_token(&token).await), "keys_unavailable");
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(code(verifier.verify_access_token(&token).await), "ok");
+}
+
+#[tokio::test]
+async fn an_outage_of_the_keys_stops_nothing_that_runs() {
+    let clock = ManualClock::new();
+    let server = Server::default()
+        .then(Answer::Body(200, vectors()["jwks"].to_string()))
+        .then(Answer::Nothing)
+        .then(Answer::Body(503, "{}".into()))
+        .then(Answer::Body(200, "<html>a captive portal</html>".into()));
+    let verifier = jwks(&clock).verify_with(verifier(), server.clone());
+    let token = vector("access_token");
+    for fetches in 1..=4 {
+        assert_eq!(code(verifier.verify_access_token(&token).await), "ok", "{fetches}");
+        assert_eq!(server.fetches(), fetches);
+        clock.advance(Duration::from_secs(700));
+    }
+}
+
+#[tokio::test]
+async fn a_remembered_token_goes_with_its_key() {
+    let clock = ManualClock::new();
+    let mut less = vectors()["jwks"].clone();
+    less["keys"].as_array_mut().unwrap().remove(0);
+    let server = Server::default()
+        .then(Answer::Body(200, vectors()["jwks"].to_string()))
+        .then(Answer::Body(200, less.to_string()));
+    let verifier = jwks(&clock).verify_with(verifier(), server.clone());
+    let token = vector("access_token");
+    assert_eq!(code(verifier.verify_access_token(&token).await), "ok");
+    assert_eq!(code(verifier.verify_access_token(&token).await), "ok");
+    clock.advance(Duration::from_secs(600));
+    assert_eq!(code(verifier.verify_access_token(&token).await), "kid_unknown");
+    assert_eq!(code(verifier.verify_id_token(&vector("id_token")).await), "kid_unknown");
+    assert_eq!(code(verifier.verify_access_token(&vector("access_token_second_key")).await), "ok");
+}
+
+#[test]
+fn threads_share_one_fetch_and_made_up_kids_cause_two() {
+    let server = Server { delay: Duration::from_millis(20), ..Server::default() };
+    let clock = ManualClock::new();
+    let verifier = jwks(&clock).verify_blocking_with(verifier(), server.clone());
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                assert_eq!(code(verifier.verify_access_token(&vector("access_token"))), "ok")
+            });
+        }
+    });
+    assert_eq!(server.fetches(), 1);
+    std::thread::scope(|scope| {
+        for thread in 0..16 {
+            let verifier = &verifier;
+            scope.spawn(move || {
+                for index in 0..625 {
+                    let code = code(verifier.verify_access_token(&made_up(thread * 625 + index)));
+                    assert!(code.starts_with("kid_unknown"), "{code}");
+                }
+            });
+        }
+    });
+    assert_eq!(server.fetches(), 2);
+    assert_eq!(code(verifier.verify_id_token(&vector("id_token"))), "ok");
+    assert!(clock.now().boot.as_millis() > 0);
+}
+
+#[test]
+fn an_address_without_a_host_is_refused_at_once() {
+    for url in ["", "/token/jwks", "file:///etc/passwd", "ftp://x/y", "not a url"] {
+        assert!(Jwks::at(url).is_err(), "{url}");
+    }
+}
