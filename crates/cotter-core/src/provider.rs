@@ -2,17 +2,16 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
-use core::fmt;
 use core::time::Duration;
 
 use http::{Request, Response};
 
-use crate::claims::peek;
 use crate::error::Error;
-use crate::key::{StoreKey, normalise};
+use crate::key::StoreKey;
 use crate::secret::{ClientSecret, RefreshToken, SecretBytes};
 use crate::token::OAuthToken;
-use crate::wire::{Answer, cotter, oauth2};
+pub use crate::wire::fit::Unfit;
+use crate::wire::{Answer, address, cotter, fit, oauth2};
 
 /// Cotter's public API base and issuer.
 const COTTER_API: &str = "https://www.cotter.app/api/v0";
@@ -97,7 +96,8 @@ impl Provider {
     /// # Errors
     /// `Config` if the id is empty or cannot stand in a header and a path.
     pub fn cotter(api_key_id: &str) -> Result<Self, Error> {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+        let fits =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
         if api_key_id.is_empty() || api_key_id.len() > 256 || !api_key_id.bytes().all(fits) {
             return Err(Error::config(
                 "the API key id must be 1 to 256 letters, digits, hyphens, dots or underscores",
@@ -122,8 +122,7 @@ impl Provider {
         if client_id.is_empty() {
             return Err(Error::config("the client id is empty"));
         }
-        checked(token_endpoint, false)?;
-        Ok(Self::new(token_endpoint.to_owned(), client_id))
+        Ok(Self::new(address::endpoint(token_endpoint, false)?, client_id))
     }
 
     fn new(address: String, client_id: &str) -> Self {
@@ -148,8 +147,10 @@ impl Provider {
     /// `Config` if it is no https URL; http is allowed to this machine (loopback), and everywhere
     /// after [`danger_allow_plain_http`](Self::danger_allow_plain_http).
     pub fn with_base_url(mut self, url: &str) -> Result<Self, Error> {
-        checked(url, self.plain_http)?;
-        url.trim_end_matches('/').clone_into(&mut self.address);
+        self.address = match self.dialect {
+            Dialect::Cotter => address::base(url, self.plain_http)?,
+            Dialect::OAuth2 => address::endpoint(url, self.plain_http)?,
+        };
         Ok(self)
     }
 
@@ -160,7 +161,8 @@ impl Provider {
         self
     }
 
-    /// How the client says who it is; for OAuth providers.
+    /// How the client says who it is; for OAuth providers. Cotter's API secret belongs to a backend
+    /// and is never sent (protocol page 5.3).
     #[must_use]
     pub fn with_client_auth(mut self, auth: ClientAuth) -> Self {
         self.auth = auth;
@@ -184,10 +186,13 @@ impl Provider {
     /// Where refresh tokens are revoked (RFC 7009).
     ///
     /// # Errors
-    /// `Config` as for [`with_base_url`](Self::with_base_url).
+    /// `Config` as for [`with_base_url`](Self::with_base_url), and for Cotter, which revokes by cookie
+    /// only (protocol page 2.2).
     pub fn with_revocation_endpoint(mut self, url: &str) -> Result<Self, Error> {
-        checked(url, self.plain_http)?;
-        self.revocation = Some(url.to_owned());
+        if self.is_cotter() {
+            return Err(Error::config("Cotter revokes by cookie only; it has no such endpoint"));
+        }
+        self.revocation = Some(address::endpoint(url, self.plain_http)?);
         Ok(self)
     }
 
@@ -203,8 +208,7 @@ impl Provider {
     /// # Errors
     /// `Config` as for [`with_base_url`](Self::with_base_url).
     pub fn with_jwks_uri(mut self, url: &str) -> Result<Self, Error> {
-        checked(url, self.plain_http)?;
-        self.jwks = Some(url.to_owned());
+        self.jwks = Some(address::endpoint(url, self.plain_http)?);
         Ok(self)
     }
 
@@ -256,21 +260,36 @@ impl Provider {
             (Dialect::OAuth2, Some(issuer)) => issuer,
             _ => &self.address,
         };
+        if address.contains('?') {
+            return Err(Error::config(
+                "a token endpoint with a query cannot name a session; declare the issuer",
+            ));
+        }
         StoreKey::new(address, &self.client_id, session)
     }
 
     /// The request that spends this refresh token.
+    ///
+    /// Cotter: `POST {API}/token/{API_KEY_ID}` with a JSON body (protocol page 2.1). OAuth: a form
+    /// (RFC 6749 section 6). The user agent is the transport's to add.
     #[must_use]
     pub fn refresh_request(&self, token: &RefreshToken) -> Request<SecretBytes> {
         match self.dialect {
             Dialect::Cotter => cotter::refresh(&self.address, &self.client_id, token),
-            Dialect::OAuth2 => {
-                oauth2::refresh(&self.address, &self.client_id, &self.auth, self.scope.as_deref(), token)
-            }
+            Dialect::OAuth2 => oauth2::refresh(
+                &self.address,
+                &self.client_id,
+                &self.auth,
+                self.scope.as_deref(),
+                token,
+            ),
         }
     }
 
-    /// What an answer to it means.
+    /// What an answer to it means for the refresh token that was `sent`.
+    ///
+    /// A 2xx is [`Granted`](Answer::Granted) if it is a JSON object at all, even one without an
+    /// access token: whatever refresh token is in it must not be lost.
     #[must_use]
     pub fn judge(&self, response: &Response<SecretBytes>, sent: &RefreshToken) -> Answer {
         match self.dialect {
@@ -303,117 +322,26 @@ impl Provider {
     pub fn jwks_request(&self) -> Option<Request<SecretBytes>> {
         match (self.dialect, &self.jwks) {
             (_, Some(url)) => Some(cotter::get(url)),
-            (Dialect::Cotter, None) => Some(cotter::get(&alloc::format!("{}/token/jwks", self.address))),
+            (Dialect::Cotter, None) => {
+                Some(cotter::get(&alloc::format!("{}/token/jwks", self.address)))
+            }
             (Dialect::OAuth2, None) => None,
         }
     }
 
-    /// Whether a set belongs to this client and to one user; `stored_user` is who is signed in.
+    /// Whether a set belongs to this client and to one user; `stored_user` is who is signed in, as
+    /// [`AccessClaims::user_id`](crate::AccessClaims::user_id) reads it.
+    ///
+    /// Cotter's tokens must both be JWTs for this API key id. An OAuth access token may be opaque,
+    /// and is compared with the ID token only if it is addressed to this client: for a resource
+    /// server of its own, a provider may give the user another `sub`.
     ///
     /// # Errors
     /// The first thing that does not fit.
     pub fn check(&self, set: &OAuthToken, stored_user: Option<&str>) -> Result<(), Unfit> {
-        let access = set.access_token().map(|token| peek(token.expose()));
-        let id = set.id_token().map(|token| peek(token.expose()));
-        let users = [&access, &id].map(|token| token.as_ref().and_then(|peek| peek.user_id.as_deref()));
-        // Whose tokens they are comes first: a set of another user ends all exchanges.
-        if let [Some(access), Some(id)] = users {
-            if access != id {
-                return Err(Unfit::MixedUsers);
-            }
-        }
-        if let (Some(stored), Some(new)) = (stored_user, users[0].or(users[1])) {
-            if stored != new {
-                return Err(Unfit::OtherUser);
-            }
-        }
-        let Some(access) = access else { return Err(Unfit::NoAccessToken) };
-        let ours = |audiences: &[String]| audiences.iter().any(|one| *one == self.client_id);
         match self.dialect {
-            Dialect::Cotter if !access.is_jwt => return Err(Unfit::NotAJwt),
-            Dialect::Cotter if !ours(&access.audiences) => return Err(Unfit::OtherAudience),
-            _ => {}
-        }
-        match id {
-            Some(id) if id.is_jwt && !ours(&id.audiences) => Err(Unfit::OtherAudience),
-            Some(id) if !id.is_jwt && self.is_cotter() => Err(Unfit::NotAJwt),
-            _ => Ok(()),
+            Dialect::Cotter => fit::cotter(set, &self.client_id, stored_user),
+            Dialect::OAuth2 => fit::oauth2(set, &self.client_id, stored_user),
         }
     }
-}
-
-/// Why a set of tokens is not handed out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Unfit {
-    /// There is no access token in it.
-    NoAccessToken,
-    /// It belongs to another user than the one who is signed in.
-    OtherUser,
-    /// It was issued for another client.
-    OtherAudience,
-    /// A token that has to be a JWT is none.
-    NotAJwt,
-    /// Its tokens belong to two users.
-    MixedUsers,
-}
-
-impl Unfit {
-    /// The number under which it is stored.
-    #[must_use]
-    pub const fn code(self) -> u8 {
-        match self {
-            Self::NoAccessToken => 1,
-            Self::OtherUser => 2,
-            Self::OtherAudience => 3,
-            Self::NotAJwt => 4,
-            Self::MixedUsers => 5,
-        }
-    }
-
-    /// What is stored under this number.
-    #[must_use]
-    pub const fn from_code(code: u8) -> Option<Self> {
-        match code {
-            1 => Some(Self::NoAccessToken),
-            2 => Some(Self::OtherUser),
-            3 => Some(Self::OtherAudience),
-            4 => Some(Self::NotAJwt),
-            5 => Some(Self::MixedUsers),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoAccessToken => "there is no access token in it",
-            Self::OtherUser => "it belongs to another user than the one who is signed in",
-            Self::OtherAudience => "it was issued for another project or client",
-            Self::NotAJwt => "one of its tokens is not a JWT",
-            Self::MixedUsers => "its tokens belong to two different users",
-        })
-    }
-}
-
-/// https, or http to this machine, unless plain http was asked for by name.
-fn checked(url: &str, plain_http: bool) -> Result<(), Error> {
-    let normal = normalise(url)?;
-    if normal.starts_with("https://") || plain_http {
-        return Ok(());
-    }
-    let uri: http::Uri = normal.parse().map_err(|_| Error::config("the address is no URL"))?;
-    if is_loopback(uri.host().unwrap_or_default()) {
-        Ok(())
-    } else {
-        Err(Error::config("the address must be https; plain http is for this machine only"))
-    }
-}
-
-/// Whether a host is this machine itself: 127.0.0.0/8, ::1, localhost.
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || bare.parse::<core::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -1,12 +1,13 @@
 //! Cotter's dialect: JSON bodies, the API key id in path and header, errors by `msg`.
 
-use alloc::string::String;
+use alloc::boxed::Box;
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response};
-use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
-use super::{Answer, ByStatus, by_status, object, said, settled};
+use super::json::Object;
+use super::{Answer, ByStatus, by_status, said, settled};
 use crate::error::ServerSaid;
 use crate::secret::{RefreshToken, SecretBytes};
 use crate::token::OAuthToken;
@@ -65,35 +66,31 @@ fn json_text(out: &mut SecretBytes, text: &str) {
 /// What an answer of Cotter means (protocol page 5.A.5 to 5.A.7).
 pub(crate) fn judge(response: &Response<SecretBytes>, sent: &RefreshToken) -> Answer {
     let status = by_status(response.status());
-    let body = object(response.body());
-    let said = heard(response, body.as_ref(), sent);
-    match (&status, body) {
-        (ByStatus::Success, Some(body)) => {
-            Answer::Granted(alloc::boxed::Box::new(OAuthToken::from_object(body)))
+    let body = Object::parse(response.body().expose()).ok();
+    match (&status, &body) {
+        (ByStatus::Success, Some(body)) => Answer::Granted(Box::new(OAuthToken::from_object(body))),
+        (ByStatus::Client, Some(body)) if refuses(response.status().as_u16(), body) => {
+            Answer::Refused(heard(response, Some(body), sent))
         }
-        (ByStatus::Client, Some(body)) if refuses(response.status().as_u16(), &body) => {
-            Answer::Refused(said)
-        }
-        _ => settled(response, &status, said),
+        _ => settled(response, &status, heard(response, body.as_ref(), sent)),
     }
 }
 
 /// A 4xx whose `msg` says "not valid", or a 400 or 401 with an error object of any text.
-fn refuses(status: u16, body: &Map<String, Value>) -> bool {
-    let Some(msg) = body.get("msg") else { return false };
-    let not_valid =
-        msg.as_str().is_some_and(|msg| msg.to_ascii_lowercase().contains("not valid"));
-    not_valid || matches!(status, 400 | 401)
+fn refuses(status: u16, body: &Object<'_>) -> bool {
+    let not_valid = || {
+        let msg = body.text("msg");
+        msg.is_some_and(|msg| Zeroizing::new(msg.to_ascii_lowercase()).contains("not valid"))
+    };
+    body.get("msg").is_some() && (matches!(status, 400 | 401) || not_valid())
 }
 
 fn heard(
     response: &Response<SecretBytes>,
-    body: Option<&Map<String, Value>>,
+    body: Option<&Object<'_>>,
     sent: &RefreshToken,
 ) -> ServerSaid {
-    let text = |name: &str| -> Option<String> {
-        Some(said::cleaned(body?.get(name)?.as_str()?, &[sent.expose()]))
-    };
+    let text = |name: &str| Some(said::cleaned(&body?.text(name)?, &[sent.expose()]));
     let mut heard = ServerSaid::status(response.status().as_u16());
     heard.code = text("type");
     heard.message = text("msg");

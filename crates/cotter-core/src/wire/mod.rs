@@ -1,16 +1,17 @@
 //! The wire: requests to a provider and what its answers mean.
 
+pub(crate) mod address;
 pub(crate) mod cotter;
+pub(crate) mod fit;
+pub(crate) mod json;
 pub(crate) mod oauth2;
 mod retry_after;
 mod said;
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use core::time::Duration;
 
 use http::{Response, StatusCode};
-use serde_json::{Map, Value};
 
 use crate::error::ServerSaid;
 use crate::secret::SecretBytes;
@@ -42,33 +43,25 @@ pub enum Answer {
     },
 }
 
-/// A body that is a JSON object, whatever its content type says.
-fn object(body: &SecretBytes) -> Option<Map<String, Value>> {
-    match serde_json::from_slice(body.expose()) {
-        Ok(Value::Object(object)) => Some(object),
-        _ => None,
-    }
-}
-
 /// What a status means by itself, before anybody looks at the body (rules 17 and 18).
 enum ByStatus {
     /// 2xx: the body says.
     Success,
-    /// 408 and every 5xx: the token may have been spent.
+    /// 408, every 5xx, and what is no status of HTTP: the token may have been spent.
     Uncertain,
     /// 429.
     Busy,
     /// 4xx that may be a refusal: the body says.
     Client,
-    /// Anything else, redirects among them: no answer of a token endpoint.
+    /// 1xx and redirects: no answer of a token endpoint.
     Other,
 }
 
 fn by_status(status: StatusCode) -> ByStatus {
     match status.as_u16() {
         200..=299 => ByStatus::Success,
-        408 | 500..=599 => ByStatus::Uncertain,
         429 => ByStatus::Busy,
+        408 | 500.. => ByStatus::Uncertain,
         400..=499 => ByStatus::Client,
         _ => ByStatus::Other,
     }

@@ -7,10 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
-use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{Answer, ByStatus, by_status, object, retry_after, said, settled};
+use super::json::Object;
+use super::{Answer, ByStatus, by_status, retry_after, said, settled};
 use crate::error::ServerSaid;
 use crate::provider::ClientAuth;
 use crate::secret::{RefreshToken, SecretBytes};
@@ -66,10 +66,7 @@ fn authenticated(
     };
     let mut request = super::cotter::request(Method::POST, endpoint, fields.0);
     let headers = request.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/x-www-form-urlencoded"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     if let Some(basic) = basic {
         headers.insert(AUTHORIZATION, basic);
     }
@@ -131,22 +128,22 @@ pub(crate) fn judge(
     client_secret: Option<&str>,
 ) -> Answer {
     let status = by_status(response.status());
-    let body = object(response.body());
-    let said = heard(response, body.as_ref(), sent, client_secret);
-    let code = body.as_ref().and_then(|body| body.get("error")).and_then(Value::as_str);
-    match (&status, &body) {
-        // Some servers say no with a 200.
-        (ByStatus::Success, Some(object)) if code.is_some() && !object.contains_key("access_token") => {
-            by_code(response, code.unwrap_or_default(), said)
+    let body = Object::parse(response.body().expose()).ok();
+    let said = || heard(response, body.as_ref(), sent, client_secret);
+    let code = body.as_ref().and_then(|body| body.text("error")).filter(|code| !code.is_empty());
+    match (&status, &body, code) {
+        (ByStatus::Success, Some(body), code) => {
+            let set = OAuthToken::from_object(body);
+            match code {
+                // Some servers say no with a 200; what holds a token is none of those.
+                Some(code) if set.access_token().is_none() && set.refresh_token().is_none() => {
+                    by_code(response, &code, said())
+                }
+                _ => Answer::Granted(Box::new(set)),
+            }
         }
-        (ByStatus::Client, Some(_)) if code.is_some() => {
-            by_code(response, code.unwrap_or_default(), said)
-        }
-        (ByStatus::Success, Some(_)) => match body {
-            Some(body) => Answer::Granted(Box::new(OAuthToken::from_object(body))),
-            None => settled(response, &status, said),
-        },
-        _ => settled(response, &status, said),
+        (ByStatus::Client, Some(_), Some(code)) => by_code(response, &code, said()),
+        _ => settled(response, &status, said()),
     }
 }
 
@@ -163,14 +160,12 @@ fn by_code(response: &Response<SecretBytes>, code: &str, said: ServerSaid) -> An
 
 fn heard(
     response: &Response<SecretBytes>,
-    body: Option<&Map<String, Value>>,
+    body: Option<&Object<'_>>,
     sent: &RefreshToken,
     client_secret: Option<&str>,
 ) -> ServerSaid {
     let secrets = [sent.expose(), client_secret.unwrap_or_default()];
-    let text = |name: &str| -> Option<String> {
-        Some(said::cleaned(body?.get(name)?.as_str()?, &secrets))
-    };
+    let text = |name: &str| Some(said::cleaned(&body?.text(name)?, &secrets));
     let mut heard = ServerSaid::status(response.status().as_u16());
     heard.code = text("error");
     heard.message = text("error_description");

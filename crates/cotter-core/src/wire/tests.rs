@@ -2,7 +2,9 @@ use super::*;
 use crate::provider::{ClientAuth, Provider};
 use crate::secret::{ClientSecret, RefreshToken};
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
+use proptest::prelude::*;
+use serde_json::Value;
 
 fn token() -> RefreshToken {
     RefreshToken::new("4711:fJ2kQ8vB0sLmX")
@@ -86,6 +88,11 @@ fn cotters_table_of_outcomes_holds_row_by_row() {
         (200, "null", "uncertain"),
         (200, "[]", "uncertain"),
         (200, r#"{"access_token":"a","refr"#, "uncertain"),
+        (200, r#"{"access_token":"a"} trailing"#, "uncertain"),
+        (200, r#"{"refresh_token":"r","expires_in":1e999999}"#, "granted"),
+        (200, r#"{"oauth_token":{"access_token":"a"}}"#, "granted"),
+        (200, dead, "granted"),
+        (204, "", "uncertain"),
         (400, dead, "refused"),
         (401, dead, "refused"),
         (403, dead, "refused"),
@@ -93,6 +100,13 @@ fn cotters_table_of_outcomes_holds_row_by_row() {
         (400, other, "refused"),
         (401, other, "refused"),
         (400, r#"{"msg":7}"#, "refused"),
+        (401, r#"{"msg":null}"#, "refused"),
+        (400, r#"{"msg":"\ud800","type":1e999999}"#, "refused"),
+        (403, r#"{"msg":["not valid"]}"#, "config"),
+        (409, r#"{"msg":"not yet valid"}"#, "config"),
+        (400, r#"{"error":"invalid_grant"}"#, "config"),
+        (400, r#"[{"msg":"not valid"}]"#, "config"),
+        (400, r#"{"msg":"not valid""#, "config"),
         (403, other, "config"),
         (404, other, "config"),
         (405, other, "config"),
@@ -108,6 +122,9 @@ fn cotters_table_of_outcomes_holds_row_by_row() {
         (502, "<html>", "uncertain"),
         (503, "", "uncertain"),
         (599, "", "uncertain"),
+        (100, "", "config"),
+        (600, dead, "uncertain"),
+        (999, "", "uncertain"),
     ] {
         assert_eq!(verdict(&cotter, status, body), expected, "{status} {body}");
     }
@@ -122,6 +139,17 @@ fn only_invalid_grant_ends_an_oauth_session() {
         (400, error("invalid_grant"), "refused"),
         (401, error("invalid_grant"), "refused"),
         (200, error("invalid_grant"), "refused"),
+        (200, r#"{"error":"invalid_grant","access_token":null}"#.to_string(), "refused"),
+        (200, r#"{"error":"invalid_grant","refresh_token":"r"}"#.to_string(), "granted"),
+        (200, r#"{"error":"","access_token":"a"}"#.to_string(), "granted"),
+        (200, r#"{"error":7}"#.to_string(), "granted"),
+        (200, error("invalid_client"), "config"),
+        (200, error("server_error"), "busy"),
+        (403, error("invalid_grant"), "refused"),
+        (400, error("Invalid_Grant"), "config"),
+        (400, error("access_denied"), "config"),
+        (400, error("server_error"), "busy"),
+        (400, r#"{"error":{"type":"invalid_grant"}}"#.to_string(), "config"),
         (400, error("invalid_client"), "config"),
         (401, error("invalid_client"), "config"),
         (400, error("unauthorized_client"), "config"),
@@ -155,10 +183,19 @@ fn what_the_server_said_reaches_the_error_without_the_token() {
 #[test]
 fn addresses_are_https_or_this_machine() {
     let cotter = || Provider::cotter("k").unwrap();
-    for good in ["https://x.example/api", "http://localhost:1/api", "http://127.9.9.9/", "http://[::1]:5"] {
+    for good in
+        ["https://x.example/api", "http://localhost:1/api", "http://127.9.9.9/", "http://[::1]:5"]
+    {
         assert!(cotter().with_base_url(good).is_ok(), "{good}");
     }
-    for bad in ["http://x.example/", "http://10.0.0.1", "http://localhost.evil.example", "ftp://x", "x", ""] {
+    for bad in [
+        "http://x.example/",
+        "http://10.0.0.1",
+        "http://localhost.evil.example",
+        "ftp://x",
+        "x",
+        "",
+    ] {
         assert!(cotter().with_base_url(bad).is_err(), "{bad}");
     }
     assert!(cotter().danger_allow_plain_http().with_base_url("http://x.example/").is_ok());
@@ -168,5 +205,146 @@ fn addresses_are_https_or_this_machine() {
 fn api_key_ids_that_cannot_stand_in_a_path_are_refused() {
     for bad in ["", "a/b", "a b", "a\n", "..", "ż", "a?b", "a#b", "%2e"] {
         assert!(Provider::cotter(bad).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_portal_page_is_configuration_not_a_sign_out() {
+    let portal = "<html>Please sign in: your ticket is not valid</html>";
+    for status in [302, 400, 401, 403, 407, 511] {
+        let expected = if status == 511 { "uncertain" } else { "config" };
+        assert_eq!(verdict(&cotter(), status, portal), expected, "{status}");
+        assert_eq!(verdict(&oauth(ClientAuth::None), status, portal), expected, "{status}");
+    }
+}
+
+#[test]
+fn a_server_that_asks_to_wait_is_heard() {
+    for (status, body) in [(429, "{}"), (503, ""), (408, ""), (500, "<html>")] {
+        for provider in [cotter(), oauth(ClientAuth::None)] {
+            let mut response = Response::new(SecretBytes::from(body.as_bytes()));
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            response.headers_mut().insert("retry-after", http::HeaderValue::from_static("7"));
+            let (Answer::Busy { retry_after, said } | Answer::Uncertain { retry_after, said }) =
+                provider.judge(&response, &token())
+            else {
+                panic!("{status}")
+            };
+            assert_eq!(retry_after, Some(Duration::from_secs(7)), "{status}");
+            assert_eq!(said.status, status);
+        }
+    }
+}
+
+#[test]
+fn no_answer_lets_a_secret_of_the_request_through() {
+    let planted = RefreshToken::new("4711:PLANTEDsecretPLANTED");
+    let client = "PLANTEDclientPLANTED";
+    let auth = || ClientAuth::Post(ClientSecret::new(client));
+    for provider in [cotter(), oauth(auth()), oauth(ClientAuth::Basic(ClientSecret::new(client)))] {
+        let echo =
+            String::from_utf8(provider.refresh_request(&planted).into_body().expose().into());
+        let echo = echo.unwrap().replace('"', "\\\"");
+        for status in [200, 302, 400, 401, 403, 408, 418, 429, 500, 503] {
+            for body in [
+                format!(r#"{{"msg":"{echo} {client}","type":"{client}"}}"#),
+                format!(r#"{{"error":"{client}","error_description":"{echo} {client}"}}"#),
+                format!(r#"{{"msg":["{echo}"],"type":{{"{client}":1}}}}"#),
+                format!(r#"{{"error":"invalid_grant","error_description":"{echo}"}}"#),
+                format!("{echo} {client}"),
+            ] {
+                let mut response = Response::new(SecretBytes::from(body.as_bytes()));
+                *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                let shown = format!("{:?}", provider.judge(&response, &planted));
+                let leaks = if provider.is_cotter() { "secretPLANTED" } else { "PLANTED" };
+                assert!(!shown.contains(leaks), "{shown}");
+                assert!(!shown.contains("PLANTEDsecret"), "{shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_provider_prints_no_secret() {
+    let provider = oauth(ClientAuth::Basic(ClientSecret::new("PLANTED")));
+    assert!(!format!("{provider:?} {:#?}", provider.clone()).contains("PLANTED"));
+}
+
+#[test]
+fn revocation_says_what_and_who() {
+    let oauth = oauth(ClientAuth::None).with_revocation_endpoint("https://a.example/revoke/?x=1");
+    let request = oauth.unwrap().revoke_request(&token()).unwrap();
+    assert_eq!(request.uri(), "https://a.example/revoke/?x=1");
+    assert_eq!(
+        request.body().expose(),
+        b"token=4711%3AfJ2kQ8vB0sLmX&token_type_hint=refresh_token&client_id=my+client"
+    );
+    assert!(cotter().revoke_request(&token()).is_none());
+    assert!(cotter().with_revocation_endpoint("https://a.example/revoke").is_err());
+}
+
+#[test]
+fn a_token_endpoint_is_asked_exactly_as_it_was_given() {
+    for endpoint in ["https://a.example/o/token/", "https://a.example/token?p=Policy"] {
+        let provider = Provider::oauth2(endpoint, "c").unwrap();
+        assert_eq!(provider.refresh_request(&token()).uri(), endpoint);
+        let moved = Provider::oauth2("https://x.example/", "c").unwrap().with_base_url(endpoint);
+        assert_eq!(moved.unwrap().refresh_request(&token()).uri(), endpoint);
+    }
+}
+
+#[test]
+fn a_session_is_named_by_issuer_or_endpoint_and_client() {
+    let key = |provider: &Provider| provider.store_key("ada");
+    let plain = Provider::oauth2("https://a.example/token/", "c").unwrap();
+    assert_eq!(key(&plain).unwrap().provider(), "https://a.example/token");
+    let issued = plain.with_issuer("https://A.example/");
+    assert_eq!(key(&issued).unwrap().provider(), "https://a.example");
+    let query = Provider::oauth2("https://a.example/token?p=x", "c").unwrap();
+    assert!(key(&query).is_err());
+    assert!(key(&query.with_issuer("https://a.example")).is_ok());
+    let cotter = cotter().with_issuer("https://staging.example");
+    assert_eq!(key(&cotter).unwrap().provider(), "http://127.0.0.1:1/api/v0");
+    assert_eq!(key(&cotter).unwrap().client(), "7d0c6a52");
+}
+
+proptest! {
+    #[test]
+    fn no_answer_makes_judging_panic(
+        status in 100u16..1000,
+        body in proptest::collection::vec(any::<u8>(), 0..100),
+        after in "[ -~]{0,20}",
+        token in "\\PC{0,40}",
+    ) {
+        for provider in [cotter(), oauth(ClientAuth::Post(ClientSecret::new("s")))] {
+            let mut response = Response::new(SecretBytes::from(body.as_slice()));
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            response.headers_mut().insert("retry-after", http::HeaderValue::from_str(&after).unwrap());
+            let _ = provider.judge(&response, &RefreshToken::new(token.as_str()));
+        }
+    }
+
+    #[test]
+    fn every_refresh_token_arrives_as_it_is(token in "\\PC{0,40}|[ -~\\x00-\\x1f]{0,40}") {
+        let secret = RefreshToken::new(token.as_str());
+        let json = cotter().refresh_request(&secret);
+        let body: Value = serde_json::from_slice(json.body().expose()).unwrap();
+        prop_assert_eq!(body["refresh_token"].as_str(), Some(token.as_str()));
+        prop_assert_eq!(body["grant_type"].as_str(), Some("refresh_token"));
+    }
+
+    #[test]
+    fn no_body_makes_judging_panic_and_no_error_shows_the_token(
+        status in 300u16..600,
+        msg in "[ -!#-\\[\\]-~]{0,60}",
+        name in "msg|type|error|error_description",
+    ) {
+        let body = format!(r#"{{"{name}":"{msg} 4711:fJ2kQ8vB0sLmX {msg}"}}"#);
+        let mut response = Response::new(SecretBytes::from(body.as_bytes()));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap();
+        for provider in [cotter(), oauth(ClientAuth::None)] {
+            let shown = format!("{:?}", provider.judge(&response, &token()));
+            prop_assert!(!shown.contains("fJ2kQ8vB0sLmX"));
+        }
     }
 }
