@@ -1,0 +1,49 @@
+//! What the layer costs a request, over the bare verification.
+
+#![allow(missing_docs, reason = "criterion's macros make functions without docs")]
+
+use std::convert::Infallible;
+use std::hint::black_box;
+
+use axum::body::Body;
+use axum::response::Response;
+use cotter_axum::{BearerLayer, StaticVerifier};
+use cotter_core::Timestamp;
+use cotter_jwt::{KeySet, Verifier};
+use cotter_testkit::ManualClock;
+use criterion::{Criterion, criterion_group, criterion_main};
+use http::Request;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+fn layer(criterion: &mut Criterion) {
+    let vectors: serde_json::Value =
+        serde_json::from_str(include_str!("../../cotter-jwt/tests/vectors/cotter-vectors.json"))
+            .unwrap();
+    let text = |name: &str| vectors[name].as_str().unwrap().to_owned();
+    let token = text("access_token");
+    let header = format!("Bearer {token}");
+    let keys = KeySet::from_json(vectors["jwks"].to_string()).unwrap();
+    let verifier = Verifier::cotter(text("api_key_id")).keys(keys);
+    let now = Timestamp::from_unix_seconds(1_767_225_600);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let inner =
+        service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty())));
+    let guarded = BearerLayer::new(StaticVerifier::new(verifier.clone(), ManualClock::new()))
+        .require_scope("access")
+        .layer(inner.clone());
+    let request =
+        || Request::get("/").header("authorization", &header).body(Body::empty()).unwrap();
+
+    criterion.bench_function("bare verification", |bench| {
+        bench.iter(|| verifier.verify_access_token(black_box(&token), now).unwrap());
+    });
+    criterion.bench_function("a request without the layer", |bench| {
+        bench.iter(|| runtime.block_on(inner.clone().oneshot(request())).unwrap());
+    });
+    criterion.bench_function("a request with the layer", |bench| {
+        bench.iter(|| runtime.block_on(guarded.clone().oneshot(request())).unwrap());
+    });
+}
+
+criterion_group!(benches, layer);
+criterion_main!(benches);
