@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwapOption;
 use cotter_core::flow::{Outcome, Publication, Unpersisted};
 use cotter_core::{
-    AccessToken, BootTime, Error, Event, Fingerprint, Force, Goal, IdToken, Memory, StoreKey, Verdict,
-    View,
+    AccessToken, BootTime, Error, Event, Fingerprint, Force, Goal, IdToken, Memory, StoreKey,
+    Verdict, View,
 };
 
 /// What the two faces' flights have in common.
@@ -203,7 +203,10 @@ impl<F: Flight> Entry<F> {
     }
 
     /// Begins a flight that stores what is in memory only, if that is so and nobody is at it.
-    pub(crate) fn lead_keeping(&self, make: impl FnOnce(Goal, u64) -> F) -> Option<(Arc<F>, Ticket<F>)> {
+    pub(crate) fn lead_keeping(
+        &self,
+        make: impl FnOnce(Goal, u64) -> F,
+    ) -> Option<(Arc<F>, Ticket<F>)> {
         let mut state = self.lock();
         if state.flight.is_some() {
             return None;
@@ -259,7 +262,12 @@ impl<F: Flight> Entry<F> {
         let Outcome { result, publish, memory, events, unpersisted, .. } = outcome;
         if state.generation != generation {
             // Detached: a sign-in or a sign-out has taken its place.
-            return Landed { result, events: Vec::new(), abandoned: unpersisted, unpersisted: false };
+            return Landed {
+                result,
+                events: Vec::new(),
+                abandoned: unpersisted,
+                unpersisted: false,
+            };
         }
         if let Some(publication) = &publish {
             self.show(publication);

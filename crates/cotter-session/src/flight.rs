@@ -65,10 +65,19 @@ pub(crate) fn start(
         // Dropping the guard answers the waiters and frees the slot.
         return;
     };
-    runtime.spawn(fly(Arc::clone(shared), Arc::clone(entry), guard, ticket));
+    let work = fly(Arc::clone(shared), Arc::clone(entry), guard, ticket);
+    #[cfg(feature = "tracing")]
+    let work =
+        tracing::Instrument::instrument(work, tracing::debug_span!(target: "cotter", "flight"));
+    runtime.spawn(work);
 }
 
-async fn fly(shared: Arc<Shared>, entry: Arc<Entry<Flight>>, mut guard: Guard, ticket: Ticket<Flight>) {
+async fn fly(
+    shared: Arc<Shared>,
+    entry: Arc<Entry<Flight>>,
+    mut guard: Guard,
+    ticket: Ticket<Flight>,
+) {
     let Some(flight) = guard.flight.clone() else { return };
     let Ticket { generation, memory, view, kept, .. } = ticket;
     let old = view.as_ref().and_then(|view| view.refresh);

@@ -80,7 +80,12 @@ impl<F: Flight> Map<F> {
     }
 
     /// Notes that `name` now holds the token `new` and no longer `old`.
-    pub(crate) fn holds(&self, name: &Arc<str>, old: Option<Fingerprint>, new: Option<Fingerprint>) {
+    pub(crate) fn holds(
+        &self,
+        name: &Arc<str>,
+        old: Option<Fingerprint>,
+        new: Option<Fingerprint>,
+    ) {
         if old == new {
             return;
         }

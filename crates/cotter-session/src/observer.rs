@@ -1,6 +1,7 @@
 //! Who is told what happens.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use cotter_core::{Event, StoreKey};

@@ -206,6 +206,7 @@ impl Session {
     }
 
     async fn reach(&self, goal: Goal) -> Result<Arc<View>, Error> {
+        tokio::runtime::Handle::try_current().map_err(no_runtime)?;
         for _ in 0..ROUNDS {
             let boot = self.shared.world.clock.boot();
             let flight = match self.entry.turn(&goal, boot, Flight::new) {
@@ -241,12 +242,16 @@ impl Session {
 async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
-    let runtime = tokio::runtime::Handle::try_current()
-        .map_err(|error| Error::config("a session needs a tokio runtime").with_source(error))?;
+    let runtime = tokio::runtime::Handle::try_current().map_err(no_runtime)?;
     match runtime.spawn(work).await {
         Ok(result) => result,
         Err(error) => {
             Err(Error::unavailable("the work was cut off", None, true).with_source(error))
         }
     }
+}
+
+fn no_runtime(error: tokio::runtime::TryCurrentError) -> Error {
+    Error::config("an async session needs a tokio runtime; there is a blocking one without")
+        .with_source(error)
 }

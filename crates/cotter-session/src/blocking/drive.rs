@@ -1,6 +1,7 @@
 //! The blocking driver: the same loop as the async one, without `.await`.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use cotter_core::flow::Publication;
@@ -24,18 +25,13 @@ impl World {
         &self,
         call: impl FnOnce(&dyn BlockingTokenStore) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        catch_unwind(AssertUnwindSafe(|| call(&*self.store))).unwrap_or_else(|_| {
-            Err(StoreError::new(StoreErrorKind::Other, "the store panicked"))
-        })
+        catch_unwind(AssertUnwindSafe(|| call(&*self.store)))
+            .unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::Other, "the store panicked")))
     }
 }
 
 /// Drives a flow to its end. `publish` shows what the flow has to show.
-pub(super) fn drive<T>(
-    mut step: Step<T>,
-    world: &World,
-    publish: impl Fn(&Publication),
-) -> T {
+pub(super) fn drive<T>(mut step: Step<T>, world: &World, publish: impl Fn(&Publication)) -> T {
     loop {
         step = match step {
             Step::Load(ask) => {

@@ -54,11 +54,8 @@ impl Flight {
                     false,
                 ));
             }
-            landing = self
-                .landed
-                .wait_timeout(landing, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            landing =
+                self.landed.wait_timeout(landing, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -102,8 +99,7 @@ pub(super) fn look_again(shared: &Shared, entry: &Arc<Entry<Flight>>, ticket: Ti
     let Ticket { generation, memory, view, .. } = ticket;
     let old = view.as_ref().and_then(|view| view.refresh);
     let cx = shared.common.context(entry.key());
-    let outcome =
-        drive(look(cx, memory, view, shared.world.clock.now()), &shared.world, |_| ());
+    let outcome = drive(look(cx, memory, view, shared.world.clock.now()), &shared.world, |_| ());
     let landed = entry.looked(generation, outcome);
     shared.map.holds(&entry.name_shared(), old, entry.refresh_fingerprint());
     tell(shared.common.observer.as_ref(), entry.key(), &landed.events);

@@ -3,9 +3,7 @@
 use core::time::Duration;
 use std::sync::{Arc, Mutex};
 
-use cotter_core::{
-    BlockingTokenStore, BlockingTransport, Clock, Entropy, Error, Policy, Provider,
-};
+use cotter_core::{BlockingTokenStore, BlockingTransport, Clock, Entropy, Error, Policy, Provider};
 
 use super::drive::World;
 use super::flight::{self, Flight};
@@ -79,9 +77,10 @@ impl Keeper {
     /// `Config` if the name is too long; `Unavailable` if as many sessions as the keeper may hold
     /// are in use.
     pub fn session(&self, name: &str) -> Result<Session, Error> {
-        let entry = self.shared.map.entry(name, || {
-            Ok(Entry::new(self.shared.common.key.with_session(name)?, false))
-        })?;
+        let entry = self
+            .shared
+            .map
+            .entry(name, || Ok(Entry::new(self.shared.common.key.with_session(name)?, false)))?;
         Ok(Session::new(Arc::clone(&self.shared), entry))
     }
 

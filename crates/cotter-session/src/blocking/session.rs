@@ -128,8 +128,7 @@ impl Session {
     pub fn status(&self) -> Result<Status, Error> {
         let cx = self.shared.common.context(self.entry.key());
         let mut status = drive(flow::inspect(cx), &self.shared.world, |_| ())?;
-        status.unpersisted =
-            self.entry.has_unpersisted_view() && status.state != State::SignedOut;
+        status.unpersisted = self.entry.has_unpersisted_view() && status.state != State::SignedOut;
         Ok(status)
     }
 
