@@ -1,4 +1,5 @@
 //! What the fakes do, in both worlds.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use core::time::Duration;
 

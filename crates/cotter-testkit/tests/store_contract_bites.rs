@@ -1,10 +1,12 @@
 //! Each clause of the store contract fails on a store that breaks it, and passes on one that keeps
 //! it.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
+use core::panic::AssertUnwindSafe;
+use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use cotter_core::{
     BlockingTokenStore, Capabilities, Expected, LeaseAnswer, LeaseOwner, Loaded, Revision,

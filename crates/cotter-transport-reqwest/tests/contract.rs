@@ -1,4 +1,5 @@
 //! The transport contract, with every feature of reqwest on that could break it.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use cotter_transport_reqwest::Reqwest;
 

@@ -1,6 +1,8 @@
 //! What this transport switches off does happen in the client that it is built on.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 
 use cotter_testkit::transport::{Subject, clauses};
 use cotter_transport_reqwest::Reqwest;

@@ -1,4 +1,5 @@
 //! TLS, proxies and the environment, with servers on loopback.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use core::time::Duration;
 use std::io::{self, BufRead, BufReader, Read, Write};

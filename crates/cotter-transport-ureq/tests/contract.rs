@@ -1,4 +1,5 @@
 //! The transport contract, with ureq's cookies on.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use cotter_transport_ureq::Ureq;
 

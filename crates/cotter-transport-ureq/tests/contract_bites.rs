@@ -1,13 +1,15 @@
 //! Each clause of the transport contract fails on a transport that breaks it.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
+use core::panic::AssertUnwindSafe;
 use core::time::Duration;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::sync::Mutex;
 
 use cotter_core::{BlockingTransport, SecretBytes, Sent, TransportError};
 use cotter_testkit::transport::{Subject, clauses};
 use cotter_transport_ureq::Ureq;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderValue};
 use http::{Request, Response, StatusCode, Uri};
 
 type Clause = fn(&Subject);
