@@ -34,7 +34,7 @@ pub(crate) fn endpoint(url: &str, plain_http: bool) -> Result<String, Error> {
     }
     base(url.split_once('?').map_or(url, |(place, _)| place), plain_http)?;
     let uri: http::Uri = url.parse().map_err(|_| bad())?;
-    let scheme = uri.scheme_str().ok_or_else(bad)?.to_ascii_lowercase();
+    let scheme = uri.scheme_str().ok_or_else(bad)?;
     let authority = uri.authority().ok_or_else(bad)?.as_str().to_ascii_lowercase();
     let rest = uri.path_and_query().map_or("/", |rest| rest.as_str());
     Ok(alloc::format!("{scheme}://{authority}{rest}"))

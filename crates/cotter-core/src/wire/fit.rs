@@ -86,14 +86,16 @@ impl Set {
         )
     }
 
-    /// Whose tokens they are comes first: a set of another user ends all exchanges.
-    fn check_user(&self, mixed: bool, stored: Option<&str>) -> Result<(), Unfit> {
+    /// Whose tokens they are comes first: a set of another user ends all exchanges. Where the two
+    /// need not know the user by `one_name`, one of them has to know the stored one.
+    fn check_user(&self, one_name: bool, stored: Option<&str>) -> Result<(), Unfit> {
         let (access, id) = self.users();
-        if mixed && access.is_some() && id.is_some() && access != id {
+        if one_name && access.is_some() && id.is_some() && access != id {
             return Err(Unfit::MixedUsers);
         }
-        match (stored, access.or(id)) {
-            (Some(stored), Some(new)) if stored != new => Err(Unfit::OtherUser),
+        let named = access.is_some() || id.is_some();
+        match stored {
+            Some(_) if named && access != stored && id != stored => Err(Unfit::OtherUser),
             _ => Ok(()),
         }
     }

@@ -71,7 +71,11 @@ fn tokens_of_two_users_do_not_make_a_set() {
 fn an_oauth_token_for_a_resource_server_may_know_the_user_by_another_name() {
     let access = json!({"sub": "pairwise", "aud": "https://graph.example"});
     let id = json!({"sub": "ada", "aud": "app"});
-    assert_eq!(both(&access, &id, None), [Err(Unfit::MixedUsers), Ok(())]);
+    for stored in [None, Some("ada"), Some("pairwise")] {
+        assert_eq!(both(&access, &id, stored), [Err(Unfit::MixedUsers), Ok(())], "{stored:?}");
+    }
+    let strangers = both(&access, &id, Some("bob"));
+    assert_eq!(strangers, [Err(Unfit::MixedUsers), Err(Unfit::OtherUser)]);
 }
 
 #[test]

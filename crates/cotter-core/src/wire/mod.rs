@@ -78,4 +78,6 @@ fn settled(response: &Response<SecretBytes>, status: &ByStatus, said: ServerSaid
 }
 
 #[cfg(test)]
+mod judge_tests;
+#[cfg(test)]
 mod tests;
