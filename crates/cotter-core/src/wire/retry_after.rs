@@ -96,6 +96,8 @@ mod tests {
         let date = Some("Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(asked("7", None), Some(7));
         assert_eq!(asked("0", None), Some(0));
+        assert_eq!(asked("86401", None), Some(LONGEST));
+        assert_eq!(asked("Sun, 06 Nov 1995 08:49:37 GMT", date), Some(LONGEST));
         assert_eq!(asked("99999999999999999999999", None), Some(LONGEST));
         assert_eq!(asked("Sun, 06 Nov 1994 08:50:07 GMT", date), Some(30));
         assert_eq!(asked("Sun, 06 Nov 1994 08:40:07 GMT", date), Some(0));
