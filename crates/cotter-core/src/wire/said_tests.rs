@@ -67,6 +67,9 @@ fn a_short_secret_is_cut_out_and_single_letters_are_not() {
     assert_eq!(cleaned("ok", &["", "k"]), "ok");
     assert_eq!(cleaned("", &[SECRET]), "");
     assert_eq!(cleaned("1:ab", &["1:ab"]), "[redacted]");
+    // Without its id, a short token is still the secret half of it; two letters are in every word.
+    assert_eq!(cleaned("bad: ab12", &["4711:ab12"]), "bad: [redacted]");
+    assert_eq!(cleaned("0x6b6b6b, 6b6b", &["kk"]), "0x6b6b6b, 6b6b");
 }
 
 #[test]
