@@ -1,9 +1,14 @@
 //! What the layer costs a request, over the bare verification.
 
-#![allow(missing_docs, reason = "criterion's macros make functions without docs")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a bench may panic and print, and criterion makes functions without docs"
+)]
 
-use std::convert::Infallible;
-use std::hint::black_box;
+use core::convert::Infallible;
+use core::hint::black_box;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -30,7 +35,7 @@ fn layer(criterion: &mut Criterion) {
         service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty())));
     let guarded = BearerLayer::new(StaticVerifier::new(verifier.clone(), ManualClock::new()))
         .require_scope("access")
-        .layer(inner.clone());
+        .layer(inner);
     let request =
         || Request::get("/").header("authorization", &header).body(Body::empty()).unwrap();
 
@@ -38,7 +43,7 @@ fn layer(criterion: &mut Criterion) {
         bench.iter(|| verifier.verify_access_token(black_box(&token), now).unwrap());
     });
     criterion.bench_function("a request without the layer", |bench| {
-        bench.iter(|| runtime.block_on(inner.clone().oneshot(request())).unwrap());
+        bench.iter(|| runtime.block_on(inner.oneshot(request())).unwrap());
     });
     criterion.bench_function("a request with the layer", |bench| {
         bench.iter(|| runtime.block_on(guarded.clone().oneshot(request())).unwrap());

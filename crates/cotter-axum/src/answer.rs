@@ -46,10 +46,10 @@ impl Challenge {
     }
 
     pub(crate) fn answer(&self, refusal: Refusal) -> Response {
-        if let Refusal::Invalid(invalid) = refusal {
-            if let Some(retry_after) = invalid.retry_after() {
-                return later(retry_after);
-            }
+        if let Refusal::Invalid(invalid) = refusal
+            && let Some(retry_after) = invalid.retry_after()
+        {
+            return later(retry_after);
         }
         let (status, error, description) = match refusal {
             Refusal::BadRequest => (

@@ -1,7 +1,9 @@
 //! The layer in front of a real axum router.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+use core::time::Duration;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;

@@ -1,7 +1,8 @@
 //! The one place that reads the machine's clocks.
 
+use core::time::Duration;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use cotter_core::{BootId, BootTime, Clock, Now, Timestamp};
 

@@ -1,6 +1,6 @@
 //! What both drivers share: everything but the waiting.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use cotter_core::{BootTime, SecretBytes, Timestamp, TransportError};

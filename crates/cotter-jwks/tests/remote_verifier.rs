@@ -1,9 +1,11 @@
 //! Both drivers against a transport that a test controls.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use cotter_core::{BlockingTransport, Clock, SecretBytes, Transport, TransportError};

@@ -6,6 +6,7 @@ use core::cell::Cell;
 use core::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 /// How deep objects and arrays may nest, the outermost counted.
@@ -104,12 +105,11 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let inner = self.deeper()?;
         let mut members = Map::new();
         while let Some(name) = map.next_key::<String>()? {
-            if members.contains_key(&name) {
+            let Entry::Vacant(place) = members.entry(name) else {
                 self.fault.set(Fault::Duplicate);
                 return Err(A::Error::custom("a member stands twice"));
-            }
-            let value = map.next_value_seed(inner)?;
-            members.insert(name, value);
+            };
+            place.insert(map.next_value_seed(inner)?);
         }
         Ok(Value::Object(members))
     }

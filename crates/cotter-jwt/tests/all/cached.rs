@@ -1,6 +1,6 @@
 //! The memory of tokens that were verified.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use cotter_core::Timestamp;
 use cotter_jwt::{

@@ -1,6 +1,7 @@
 //! What the crate promises, seen from outside.
 
 #![cfg(feature = "aws_lc_rs")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 mod attacks;
 mod cached;
