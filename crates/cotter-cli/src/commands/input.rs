@@ -1,0 +1,52 @@
+//! What is read from a file or from standard input.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+use crate::output;
+use crate::settings::Settings;
+
+/// The most that is read.
+const MOST: usize = 1024 * 1024;
+
+/// The whole of `file`; of standard input where that is `-` or none.
+pub(super) fn read(
+    settings: &Settings,
+    file: Option<&Path>,
+    what: &str,
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    match file.filter(|file| *file != Path::new("-")) {
+        Some(path) => {
+            let name = path.display();
+            let file = File::open(path).map_err(|error| unreadable(&name.to_string(), &error))?;
+            all(file, &name.to_string())
+        }
+        None => {
+            let stdin = io::stdin().lock();
+            if stdin.is_terminal() {
+                output::warn(settings, &format!("reading {what} from standard input"));
+            }
+            all(stdin, "standard input")
+        }
+    }
+}
+
+fn all(from: impl Read, name: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    // At its full size from the start, so that no copy is left behind by growing.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST + 1));
+    from.take(MOST as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(name, &error))?;
+    if bytes.len() > MOST {
+        return Err(Failure::usage(format!("{name} is longer than 1 MiB"))
+            .with_hint("give the JSON of one login response"));
+    }
+    Ok(bytes)
+}
+
+fn unreadable(name: &str, error: &io::Error) -> Failure {
+    Failure::usage(format!("{name} cannot be read: {error}"))
+        .with_hint("give a readable FILE, or -")
+}

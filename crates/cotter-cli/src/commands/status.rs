@@ -1,0 +1,136 @@
+//! `cotter status`: how the session stands; no network, never a token.
+
+use std::process::ExitCode;
+
+use cotter::{Clock as _, Status, SystemClock, Timestamp};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::output;
+use crate::settings::Settings;
+use crate::stores::{self, Place};
+use crate::text;
+use crate::world::World;
+
+/// What `status` answers; what is unknown is null.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) signed_in: bool,
+    pub(super) state: &'static str,
+    pub(super) access_expires_at: Option<String>,
+    pub(super) id_expires_at: Option<String>,
+    pub(super) subject: Option<String>,
+    pub(super) identifier: Option<String>,
+    session: String,
+    api_key_id: String,
+    base_url: String,
+    pub(super) store: Place,
+    revision: Option<u64>,
+    pub(super) pending_rotation: Option<Pending>,
+    #[serde(skip)]
+    ends: Option<Timestamp>,
+    #[serde(skip)]
+    held: bool,
+}
+
+/// A refresh whose outcome is not known.
+#[derive(Debug, Serialize)]
+pub(super) struct Pending {
+    pub(super) since: String,
+    pub(super) revision: u64,
+}
+
+impl Report {
+    pub(super) fn new(settings: &Settings, status: &Status, store: Place) -> Result<Self, Failure> {
+        let provider = settings.provider()?;
+        Ok(Self {
+            signed_in: status.signed_in,
+            state: status.state.as_str(),
+            access_expires_at: status.access_expires_at.map(text::rfc3339),
+            id_expires_at: status.id_expires_at.map(text::rfc3339),
+            subject: status.subject.clone(),
+            identifier: status.identifier.clone(),
+            session: settings.session.clone(),
+            api_key_id: provider.client_id().to_owned(),
+            base_url: provider.address().to_owned(),
+            store,
+            revision: status.revision.map(|revision| revision.counter),
+            pending_rotation: status.pending_rotation.map(|pending| Pending {
+                since: text::rfc3339(pending.since),
+                revision: pending.revision.counter,
+            }),
+            ends: status.access_expires_at,
+            held: status.held,
+        })
+    }
+
+    fn to_text(&self) -> String {
+        let unknown = || "-".to_owned();
+        let shown = |value: &Option<String>| value.as_deref().map_or_else(unknown, text::printable);
+        let mut lines = vec![
+            ("signed in", if self.signed_in { "yes" } else { "no" }.to_owned()),
+            ("state", self.state.to_owned()),
+            ("identifier", shown(&self.identifier)),
+            ("subject", shown(&self.subject)),
+            ("access token", self.ends.map_or_else(unknown, until)),
+            (
+                "id token",
+                self.id_expires_at.as_ref().map_or_else(unknown, |at| format!("until {at}")),
+            ),
+            ("session", text::printable(&self.session)),
+            ("API key id", self.api_key_id.clone()),
+            ("server", self.base_url.clone()),
+            ("store", place(&self.store)),
+        ];
+        if let Some(revision) = self.revision {
+            lines.push(("revision", revision.to_string()));
+        }
+        if let Some(pending) = &self.pending_rotation {
+            let what =
+                format!("a refresh of {} was cut off; its outcome is unknown", pending.since);
+            lines.push(("pending", what));
+        }
+        if self.held {
+            lines.push((
+                "held",
+                "the newest tokens failed a check and are not handed out".to_owned(),
+            ));
+        }
+        lines.into_iter().map(|(name, value)| format!("{name:<13} {value}\n")).collect()
+    }
+}
+
+pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
+    let report = match World::open(settings)? {
+        Some(world) => {
+            let status = world.session()?.status()?;
+            Report::new(settings, &status, world.place)?
+        }
+        None => Report::new(settings, &Status::signed_out(), stores::nowhere(settings)?)?,
+    };
+    output::answer(settings, &report, || report.to_text())
+}
+
+/// The store in one line.
+pub(super) fn place(place: &Place) -> String {
+    let mut line = place.kind.clone().unwrap_or_else(|| "none yet".to_owned());
+    if let Some(path) = &place.path {
+        line.push_str(", ");
+        line.push_str(&text::printable_path(path));
+    }
+    if let Some(source) = &place.key_source {
+        line.push_str(", key from ");
+        line.push_str(source);
+    }
+    line
+}
+
+fn until(end: Timestamp) -> String {
+    let now = SystemClock::new().now().wall;
+    let at = text::rfc3339(end);
+    if end > now {
+        format!("until {at}, {} left", text::span(end.saturating_since(now)))
+    } else {
+        format!("ended at {at}, {} ago", text::span(now.saturating_since(end)))
+    }
+}
