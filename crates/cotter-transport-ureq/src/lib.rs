@@ -86,9 +86,9 @@ impl Ureq {
     ///
     /// # Danger
     /// Its middleware and its cookies, where ureq's feature for them is on, can send a refresh token
-    /// twice or elsewhere, which ends sessions; nothing here can see or undo them. Redirects are
-    /// switched off, and the deadline, the limit of the response and the rule about plain http hold
-    /// all the same.
+    /// twice or elsewhere, which ends sessions; nothing here can see or undo them. Redirects and
+    /// kept connections are not used, and the deadline, the limit of the response and the rule about
+    /// plain http hold all the same.
     #[must_use]
     pub const fn danger_from_agent(agent: Agent) -> Self {
         Self { agents: Agents::Finished(agent), plain_http: PlainHttp::Loopback }
@@ -112,6 +112,8 @@ impl Ureq {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
+            // Too old at once: a kept connection that the server closes takes a request with it.
+            .max_idle_age(Duration::ZERO)
             .timeout_global(Some(timeout))
             .timeout_resolve(Some(connect_timeout))
             .timeout_connect(Some(connect_timeout));

@@ -296,12 +296,12 @@ fn every_broken_transport_is_caught() {
     // At once, since many wait for a deadline.
     std::thread::scope(|scope| {
         for (bug, caught_by) in TABLE {
-            scope.spawn(move || {
-                for (name, clause) in *caught_by {
+            for (name, clause) in *caught_by {
+                scope.spawn(move || {
                     let broken = catch_unwind(AssertUnwindSafe(|| clause(&subject(*bug))));
                     assert!(broken.is_err(), "{name} does not see {bug:?}");
-                }
-            });
+                });
+            }
         }
     });
 }
@@ -317,6 +317,7 @@ fn the_clients_own_defaults_break_the_contract() {
     // What a finished agent cannot take away.
     clauses::redirects_are_not_followed(&finished);
     clauses::every_status_is_an_answer(&finished);
+    clauses::a_kept_alive_connection_that_closes_causes_no_second_request(&finished);
     clauses::a_longer_response_is_refused_after_it_was_sent(&finished);
     clauses::a_dripping_body_ends_with_the_deadline(&finished);
     clauses::plain_http_leaves_the_machine_only_by_a_dangerous_call(&finished);
