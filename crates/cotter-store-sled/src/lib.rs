@@ -1,0 +1,73 @@
+//! Keeps sealed records in a sled database that one process owns.
+//!
+//! Every record is sealed ([`cotter_seal`]) before sled sees it, and sled's keys are keyed hashes:
+//! no token, account name, API key id or subject stands in clear in any of its files. The folder is
+//! made for its owner alone (0700, files 0600); one that is open to others is refused.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use cotter_core::{BlockingTokenStore, Expected, Lineage, Revision, SecretBytes, StoreKey, Swap};
+//! # use cotter_seal::{Given, SealKey};
+//! use cotter_store_sled::SledStore;
+//!
+//! # #[derive(Debug)] struct Os;
+//! # impl cotter_core::Entropy for Os {
+//! #     fn fill(&self, buffer: &mut [u8]) -> Result<(), cotter_core::entropy::EntropyUnavailable> {
+//! #         getrandom::fill(buffer).map_err(|_| cotter_core::entropy::EntropyUnavailable)
+//! #     }
+//! # }
+//! # let folder = tempfile::tempdir()?; let folder = folder.path().join("sessions");
+//! # let entropy = Arc::new(Os);
+//! let store = SledStore::open(&folder, &Given::new(SealKey::generate(&*entropy)?), entropy)?;
+//!
+//! let key = StoreKey::new("https://auth.example", "client", "ada")?;
+//! let first = Revision::first(Lineage::from_bytes([7; 16]));
+//! let record = SecretBytes::from(b"tokens".as_slice());
+//! assert_eq!(store.save(&key, &record, Expected::Absent, first)?, Swap::Done);
+//! store.close()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A server opens it once and keeps thousands of sessions in it; a program opens it, works, and
+//! [closes](SledStore::close) it, so that the next one need not wait.
+//!
+//! # Durable, and how
+//!
+//! sled's own `flush` is no `fsync`: it asks the kernel to write (`sync_file_range`), which survives
+//! a killed process and not a power cut. So each save and each removal is followed by an `fsync` of
+//! sled's log, of each of its files that is new, and of the folders that hold them; then the write
+//! is counted in a file of its own, synced too; only then does the call return, and only then does
+//! a load see it. A failed sync ends the store until it is opened again.
+//!
+//! That file, the high-water mark, also tells damage from absence: sled repairs a damaged log by
+//! forgetting its end, in silence, and what it forgets is a newer refresh token. A database that is
+//! behind its mark, or whose records don't add up to it, is [`Damaged`] as a whole and is not read.
+//! A folder brought back whole from an old backup can't be told from a new one.
+//!
+//! # When to take the file store instead
+//!
+//! - **Several processes.** One process owns the folder; a second gets [`Locked`], after a bounded
+//!   wait. sled gives its lock back late after a drop; [`SledStore::close`] waits for it.
+//! - **A full disk.** sled needs room even to open for reading: then everything fails with
+//!   [`Full`], and nothing that was saved is lost. To keep out of that, a save is refused with
+//!   [`Full`] while there is still a megabyte left, and then the store can still be read.
+//! - **Old generations.** sled's log keeps what was replaced or removed until it reuses the space.
+//!   It is sealed, and no load ever gives it; but a removal here is no shredding, and who has both
+//!   the folder and the sealing key can find spent tokens in it. The file store keeps none.
+//! - **Maintenance.** sled 0.34 is the last stable line, and depends on crates that are no longer
+//!   maintained (`fxhash`, `instant`, `parking_lot` 0.11).
+//! - **Damage.** One bad block can make the whole database [`Damaged`], not one record.
+//!
+//! [`Damaged`]: cotter_core::StoreErrorKind::Damaged
+//! [`Full`]: cotter_core::StoreErrorKind::Full
+//! [`Locked`]: cotter_core::StoreErrorKind::Locked
+
+mod disk;
+mod engine;
+mod leases;
+mod lock;
+mod marks;
+mod opening;
+mod store;
+
+pub use store::{SledOptions, SledStore};

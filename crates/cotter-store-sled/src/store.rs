@@ -1,0 +1,443 @@
+//! The store.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use cotter_core::{
+    BlockingTokenStore, Capabilities, Entropy, Expected, LeaseAnswer, LeaseOwner, Loaded, Revision,
+    SecretBytes, StoreError, StoreErrorKind, StoreKey, Swap,
+};
+use cotter_seal::{KeySource, RecordName, Vault};
+
+use crate::disk;
+use crate::engine::{Change, Engine, damaged};
+use crate::leases::Leases;
+use crate::lock::{self, FolderLock};
+use crate::opening::{self, Places, Writer};
+
+/// How a store is opened.
+///
+/// ```
+/// use std::time::Duration;
+/// use cotter_store_sled::SledOptions;
+///
+/// let options = SledOptions::new().with_lock_timeout(Duration::from_secs(1)).existing_only();
+/// # let _ = options;
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct SledOptions {
+    lock_timeout: Duration,
+    existing_only: bool,
+}
+
+impl SledOptions {
+    /// Wait five seconds for another owner, and make what is not there.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { lock_timeout: Duration::from_secs(5), existing_only: false }
+    }
+
+    /// Wait this long for another owner of the folder before giving up with `Locked`.
+    #[must_use]
+    pub const fn with_lock_timeout(mut self, wait: Duration) -> Self {
+        self.lock_timeout = wait;
+        self
+    }
+
+    /// Make nothing: where there is no store, opening fails with `Unavailable`.
+    #[must_use]
+    pub const fn existing_only(mut self) -> Self {
+        self.existing_only = true;
+        self
+    }
+
+    /// Opens the store in `folder`.
+    ///
+    /// # Errors
+    /// As [`SledStore::open`].
+    pub fn open(
+        self,
+        folder: impl AsRef<Path>,
+        source: &dyn KeySource,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<SledStore, StoreError> {
+        let root = folder.as_ref();
+        if self.existing_only && !opening::exists(root) {
+            return Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "there is no sled store there",
+            )
+            .with_hint("sign in first; that makes one"));
+        }
+        disk::prepare(root)?;
+        let deadline = opening::deadline(self.lock_timeout);
+        let places = Places { root: root.to_path_buf() };
+        let lock = FolderLock::acquire(&places.lock(), deadline)?;
+        let vault = opening::vault(&places, source, entropy.as_ref())?;
+        let (engine, writer) = opening::database(&places, deadline)?;
+        Ok(SledStore {
+            places,
+            entropy,
+            patience: self.lock_timeout,
+            vault: RwLock::new(Arc::new(vault)),
+            state: RwLock::new(State::Open(engine)),
+            writer: Mutex::new(Some(writer)),
+            pending: Mutex::new(None),
+            leases: Leases::default(),
+            lock: Mutex::new(Some(lock)),
+        })
+    }
+}
+
+impl Default for SledOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Sealed records in a sled database that this process owns; see the [crate](crate) for when to
+/// use it.
+///
+/// Share one between threads through an [`Arc`].
+pub struct SledStore {
+    places: Places,
+    entropy: Arc<dyn Entropy>,
+    patience: Duration,
+    vault: RwLock<Arc<Vault>>,
+    state: RwLock<State>,
+    /// Locked before `state`; `None` while there is no database.
+    writer: Mutex<Option<Writer>>,
+    /// What is written and not yet durable; nobody may see it.
+    pending: Mutex<Option<RecordName>>,
+    leases: Leases,
+    /// Dropped after the database.
+    lock: Mutex<Option<FolderLock>>,
+}
+
+enum State {
+    Open(Engine),
+    /// A write failed half-way; the next call opens the database again.
+    Failed,
+    /// The disk refused a sync, and what is in the kernel's memory may not be on it: ended for good.
+    Unsynced,
+    Closed,
+}
+
+impl SledStore {
+    /// Opens the store in `folder`, or makes one, sealed with the key that `source` gives.
+    ///
+    /// Waits up to five seconds for another process that has it open.
+    ///
+    /// # Errors
+    /// `Locked` if another process keeps it open; `Full` if there is no room, which sled needs even
+    /// to read; `Damaged` if sled's files are, or sled has forgotten something; `KeyMissing`,
+    /// `KeyWrong` and whatever else `source` says; `Forbidden` if the folder is a symbolic link,
+    /// belongs to another user or is open to others; `TooNew` if a newer cotter wrote it.
+    pub fn open(
+        folder: impl AsRef<Path>,
+        source: &dyn KeySource,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StoreError> {
+        SledOptions::new().open(folder, source, entropy)
+    }
+
+    /// Ends the use of the database and waits until another process can open it.
+    ///
+    /// Later calls fail with `Unavailable`. Dropping the store does the same without the wait.
+    ///
+    /// # Errors
+    /// `Timeout` if sled has not given its lock back within the time that opening would wait;
+    /// everything that was saved is durable all the same.
+    pub fn close(&self) -> Result<(), StoreError> {
+        let mut writer = self.writer();
+        *writer = None;
+        let was = {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *state, State::Closed)
+        };
+        if let State::Open(engine) = was {
+            engine.close();
+        }
+        let free = lock::wait_until_free(&self.places.log(), opening::deadline(self.patience));
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if free {
+            return Ok(());
+        }
+        Err(StoreError::new(StoreErrorKind::Timeout, "sled has not given its lock back yet")
+            .with_hint("what was saved is safe; who opens the store next may have to wait"))
+    }
+
+    /// Seals every record that an older key sealed with the newest one, then the header, and says
+    /// how many there were.
+    ///
+    /// It can be cut off anywhere and run again. What the older key sealed stays in sled's log until
+    /// sled reuses the space.
+    ///
+    /// # Errors
+    /// If a record can't be opened or written; those before it are done.
+    pub fn reseal(&self) -> Result<usize, StoreError> {
+        let vault = self.vault();
+        let names = self.engine(|engine| engine.names().collect::<Result<Vec<_>, _>>())?;
+        let mut done = 0;
+        for (name, _) in names {
+            let mut writer = self.writer();
+            let Some(stored) = self.engine(|engine| engine.record(&name))? else { continue };
+            if let Some(sealed) = vault.reseal(name, &stored, self.entropy.as_ref())? {
+                let revision = vault.revision(&stored)?;
+                self.write(&mut writer, name, Some(revision), Change::Put(sealed, revision))?;
+                done += 1;
+            }
+        }
+        if let Some(newer) = vault.reseal_header(self.entropy.as_ref())? {
+            opening::write_header(&self.places, newer.header())?;
+            *self.vault.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(newer);
+        }
+        Ok(done)
+    }
+
+    fn vault(&self) -> Arc<Vault> {
+        Arc::clone(&self.vault.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn engine<T>(
+        &self,
+        call: impl FnOnce(&Engine) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match &*self.state() {
+            State::Open(engine) => call(engine),
+            State::Failed => Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "the database failed and is not open again yet",
+            )),
+            State::Unsynced => Err(StoreError::new(
+                StoreErrorKind::Other,
+                "the disk refused to sync the database, and what is on it is not known",
+            )
+            .with_hint("look at the disk and the system's log, then start the program again")),
+            State::Closed => {
+                Err(StoreError::new(StoreErrorKind::Unavailable, "the store was closed"))
+            }
+        }
+    }
+
+    /// Opens the database again after a write that failed, once for whoever comes first.
+    fn recover(&self) -> Result<(), StoreError> {
+        if !matches!(*self.state(), State::Failed) {
+            return Ok(());
+        }
+        let mut writer = self.writer();
+        if !matches!(*self.state(), State::Failed) {
+            return Ok(());
+        }
+        let (engine, opened) = opening::database(&self.places, opening::deadline(self.patience))?;
+        *writer = Some(opened);
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = State::Open(engine);
+        Ok(())
+    }
+
+    fn fail(&self, with: State) {
+        let was = {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *state, with)
+        };
+        if let State::Open(engine) = was {
+            engine.close();
+        }
+    }
+
+    /// What stands under the name: the record, and the revision that counts for it.
+    fn stored(
+        &self,
+        vault: &Vault,
+        name: &RecordName,
+    ) -> Result<Option<(Revision, Option<sled::IVec>)>, StoreError> {
+        self.engine(|engine| match engine.record(name)? {
+            Some(stored) => Ok(Some((vault.revision(&stored)?, Some(stored)))),
+            None => Ok(engine.revision(name)?.map(|revision| (revision, None))),
+        })
+    }
+
+    fn swap(
+        &self,
+        vault: &Vault,
+        name: RecordName,
+        expected: Expected,
+        change: Change,
+    ) -> Result<Swap, StoreError> {
+        self.recover()?;
+        let mut writer = self.writer();
+        let found = self.stored(vault, &name)?.map(|(revision, _)| revision);
+        let as_expected = match expected {
+            Expected::Absent => found.is_none(),
+            Expected::Revision(revision) => found == Some(revision),
+        };
+        if !as_expected {
+            return Ok(Swap::Conflict { found });
+        }
+        let listed = self.engine(|engine| engine.revision(&name))?;
+        self.write(&mut writer, name, listed, change)?;
+        Ok(Swap::Done)
+    }
+
+    /// Writes, and comes back when it is on the disk. `listed` is the revision that the mark counts.
+    fn write(
+        &self,
+        writer: &mut Option<Writer>,
+        name: RecordName,
+        listed: Option<Revision>,
+        change: Change,
+    ) -> Result<(), StoreError> {
+        let Some(ready) = writer.as_mut() else {
+            return self.engine(|_| Ok(()));
+        };
+        let mut mark = ready.mark;
+        mark.writes += 1;
+        if let Some(revision) = listed {
+            mark.records = mark.records.saturating_sub(1);
+            mark.toggle(name.as_bytes(), &revision.to_bytes());
+        }
+        let mut length = 0;
+        if let Change::Put(sealed, revision) = &change {
+            mark.records += 1;
+            mark.toggle(name.as_bytes(), &revision.to_bytes());
+            length = sealed.len();
+        }
+        disk::leave_room(&self.places.root, length)?;
+
+        *self.pending() = Some(name);
+        let written = self.engine(|engine| {
+            engine.apply(&name, change, mark)?;
+            engine.flush()
+        });
+        let (error, state) = match written {
+            Ok(()) => match ready.synced.sync().and_then(|()| ready.marks.raise(mark)) {
+                Ok(()) => {
+                    ready.mark = mark;
+                    *self.pending() = None;
+                    return Ok(());
+                }
+                Err(error) => (error, State::Unsynced),
+            },
+            Err(error) => (error, State::Failed),
+        };
+        *writer = None;
+        self.fail(state);
+        *self.pending() = None;
+        Err(error)
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Option<RecordName>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What stands there durably: what is being written is waited for.
+    fn durable(
+        &self,
+        vault: &Vault,
+        name: &RecordName,
+    ) -> Result<Option<(Revision, Option<sled::IVec>)>, StoreError> {
+        self.recover()?;
+        let stored = self.stored(vault, name);
+        if *self.pending() != Some(*name) {
+            return stored;
+        }
+        let written = self.writer();
+        drop(stored);
+        drop(written);
+        self.recover()?;
+        let _written = self.writer();
+        self.stored(vault, name)
+    }
+}
+
+impl BlockingTokenStore for SledStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new().with_lease().with_compare_and_set().with_durable().with_listing()
+    }
+
+    fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
+        let vault = self.vault();
+        let name = vault.name(key);
+        match self.durable(&vault, &name)? {
+            None => Ok(None),
+            Some((_, Some(stored))) => vault.load(key, &stored).map(Some),
+            Some((revision, None)) => {
+                let record = Err(damaged("sled has lost the record and kept its revision"));
+                Ok(Some(Loaded { revision, record }))
+            }
+        }
+    }
+
+    fn save(
+        &self,
+        key: &StoreKey,
+        record: &SecretBytes,
+        expected: Expected,
+        new: Revision,
+    ) -> Result<Swap, StoreError> {
+        let vault = self.vault();
+        let sealed = vault.seal(key, record, new, self.entropy.as_ref())?;
+        self.swap(&vault, vault.name(key), expected, Change::Put(sealed, new))
+    }
+
+    fn remove(&self, key: &StoreKey, expected: Revision) -> Result<Swap, StoreError> {
+        let vault = self.vault();
+        self.swap(&vault, vault.name(key), Expected::Revision(expected), Change::Remove)
+    }
+
+    fn try_lease(&self, key: &StoreKey, _ttl: Duration) -> Result<LeaseAnswer, StoreError> {
+        Ok(self.leases.try_lease(self.vault().name(key)))
+    }
+
+    fn release(&self, key: &StoreKey, owner: LeaseOwner) -> Result<(), StoreError> {
+        self.leases.release(self.vault().name(key), owner);
+        Ok(())
+    }
+
+    fn list(&self) -> Result<Vec<StoreKey>, StoreError> {
+        let vault = self.vault();
+        self.recover()?;
+        let _written = self.writer();
+        self.engine(|engine| {
+            let keys = engine.names().map(|entry| {
+                let (name, _) = entry?;
+                match engine.record(&name)? {
+                    Some(stored) => vault.key(name, &stored),
+                    None => Err(damaged("sled has lost a record and kept its revision")),
+                }
+            });
+            keys.collect()
+        })
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        self.fail(State::Closed);
+    }
+}
+
+impl fmt::Debug for SledStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match *self.state() {
+            State::Open(_) => "open",
+            State::Failed => "failed",
+            State::Unsynced => "unsynced",
+            State::Closed => "closed",
+        };
+        f.debug_struct("SledStore")
+            .field("folder", &self.places.root)
+            .field("state", &state)
+            .finish_non_exhaustive()
+    }
+}

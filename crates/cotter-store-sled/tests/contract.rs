@@ -1,0 +1,7 @@
+//! The store contract, on a new folder for every clause.
+
+mod common;
+
+use common::open_in_new_folder;
+
+cotter_testkit::store_contract!(blocking sled, open_in_new_folder);
