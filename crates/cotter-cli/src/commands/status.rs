@@ -40,6 +40,12 @@ pub(super) struct Pending {
     pub(super) revision: u64,
 }
 
+impl Pending {
+    pub(super) fn new(pending: &cotter::core::Pending) -> Self {
+        Self { since: text::rfc3339(pending.since), revision: pending.revision.counter }
+    }
+}
+
 impl Report {
     pub(super) fn new(settings: &Settings, status: &Status, store: Place) -> Result<Self, Failure> {
         let provider = settings.provider()?;
@@ -55,10 +61,7 @@ impl Report {
             base_url: provider.address().to_owned(),
             store,
             revision: status.revision.map(|revision| revision.counter),
-            pending_rotation: status.pending_rotation.map(|pending| Pending {
-                since: text::rfc3339(pending.since),
-                revision: pending.revision.counter,
-            }),
+            pending_rotation: status.pending_rotation.as_ref().map(Pending::new),
             ends: status.access_expires_at,
             held: status.held,
         })
