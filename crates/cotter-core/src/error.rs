@@ -72,7 +72,9 @@ impl ServerSaid {
 impl fmt::Display for ServerSaid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HTTP {}", self.status)?;
-        for part in [&self.code, &self.message].into_iter().flatten().filter(|part| !part.is_empty()) {
+        for part in
+            [&self.code, &self.message].into_iter().flatten().filter(|part| !part.is_empty())
+        {
             write!(f, ", {part}")?;
         }
         Ok(())

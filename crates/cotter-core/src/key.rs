@@ -170,13 +170,18 @@ mod tests {
             assert_eq!(normalise(spelling).unwrap(), "https://a.example", "{spelling}");
         }
         assert_eq!(normalise("http://[::1]:80/x/").unwrap(), "http://[::1]/x");
-        assert_eq!(normalise("http://127.0.0.1:8080/api/v0").unwrap(), "http://127.0.0.1:8080/api/v0");
+        assert_eq!(
+            normalise("http://127.0.0.1:8080/api/v0").unwrap(),
+            "http://127.0.0.1:8080/api/v0"
+        );
         assert_eq!(normalise("https://a.example/Case").unwrap(), "https://a.example/Case");
     }
 
     #[test]
     fn what_is_no_address_is_a_config_error() {
-        for bad in ["", "a.example", "/x", "ftp://a", "https://u:p@a", "https://a/?q", "https://a/#f"] {
+        for bad in
+            ["", "a.example", "/x", "ftp://a", "https://u:p@a", "https://a/?q", "https://a/#f"]
+        {
             assert!(normalise(bad).is_err(), "{bad}");
         }
     }
@@ -188,7 +193,9 @@ mod tests {
             let key = StoreKey::new("https://a.example", "c", name).unwrap();
             assert_eq!(StoreKey::from_bytes(&key.to_bytes()).unwrap(), key);
         }
-        assert!(StoreKey::new("https://a.example", "c", &"x".repeat(MAX_SESSION_NAME + 1)).is_err());
+        assert!(
+            StoreKey::new("https://a.example", "c", &"x".repeat(MAX_SESSION_NAME + 1)).is_err()
+        );
     }
 
     #[test]

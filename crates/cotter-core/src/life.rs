@@ -47,7 +47,9 @@ impl Life {
         let total = match (expires_in, claimed) {
             (Some(a), Some(b)) => a.min(b),
             (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => peek.expires_at.map_or(Duration::ZERO, |exp| exp.saturating_since(now.wall)),
+            (None, None) => {
+                peek.expires_at.map_or(Duration::ZERO, |exp| exp.saturating_since(now.wall))
+            }
         };
         Self::counted(now, total, now.wall.saturating_add(total))
     }

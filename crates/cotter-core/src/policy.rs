@@ -130,7 +130,9 @@ impl Policy {
             return Err(Error::config("the flight budget must be below the lease's time to live"));
         }
         if self.send_budget.is_zero() || self.send_budget > self.flight_budget {
-            return Err(Error::config("the send budget must be positive and fit the flight budget"));
+            return Err(Error::config(
+                "the send budget must be positive and fit the flight budget",
+            ));
         }
         Ok(())
     }

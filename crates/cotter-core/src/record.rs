@@ -134,7 +134,8 @@ impl Record {
     pub(crate) fn standing_refusal(&self, now: Now) -> Option<&Refusal> {
         let refusal = self.refusal.as_ref()?;
         // A clock that was set back does not make a refusal last for ever.
-        let lapsed = now.wall >= refusal.until || now.wall < refusal.at.saturating_sub(Duration::from_secs(60));
+        let lapsed = now.wall >= refusal.until
+            || now.wall < refusal.at.saturating_sub(Duration::from_secs(60));
         (!lapsed && self.refresh_is(refusal.token)).then_some(refusal)
     }
 

@@ -50,7 +50,10 @@ pub struct Ask<Q, A, T> {
 
 impl<Q, A, T> Ask<Q, A, T> {
     /// A question, and what follows its answer.
-    pub fn new(question: Q, then: impl FnOnce(Now, A) -> Step<T> + core::marker::Send + 'static) -> Self {
+    pub fn new(
+        question: Q,
+        then: impl FnOnce(Now, A) -> Step<T> + core::marker::Send + 'static,
+    ) -> Self {
         Self { question, then: Then(Box::new(then)) }
     }
 

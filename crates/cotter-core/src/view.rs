@@ -214,9 +214,10 @@ impl View {
             Force::No if goal.want == Want::Id && self.id.is_none() => {
                 Some(Error::protocol("the server sends no ID token"))
             }
-            Force::No if goal.want == Want::Access
-                && self.has_usable_access(boot)
-                && !self.lasts(goal, boot) =>
+            Force::No
+                if goal.want == Want::Access
+                    && self.has_usable_access(boot)
+                    && !self.lasts(goal, boot) =>
             {
                 Some(Error::config(
                     "no access token of this provider lives as long as was asked for",

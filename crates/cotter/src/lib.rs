@@ -12,11 +12,12 @@ pub use cotter_core::{
     AccessClaims, AccessToken, BlockingTokenStore, BlockingTransport, Capabilities, ClientAuth,
     ClientSecret, Clock, Entropy, Error, ErrorKind, Event, IdClaims, IdToken, Now, OAuthToken,
     Policy, Provider, RefreshToken, Rotation, SecretBytes, ServerSaid, SignInReason, State, Status,
-    StoreError, StoreErrorKind, StoreKey, Timestamp, TokenStore, Transport, TransportError, flow::SignedOut,
+    StoreError, StoreErrorKind, StoreKey, Timestamp, TokenStore, Transport, TransportError,
+    flow::SignedOut,
 };
-pub use cotter_session::{Observer, OsEntropy, Shutdown, SystemClock};
 #[cfg(feature = "async")]
 pub use cotter_session::{Keeper, KeeperBuilder, Offload, Session, SessionBuilder, Sleeper};
+pub use cotter_session::{Observer, OsEntropy, Shutdown, SystemClock};
 
 #[cfg(feature = "blocking")]
 pub use cotter_session::blocking;

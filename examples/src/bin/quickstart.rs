@@ -16,12 +16,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // A server whose access tokens live two seconds, so that we can watch them end.
     let server = Emulator::start(Config::default().with_access_ttl(Duration::from_secs(2)))?;
 
-    let session = Session::builder(
-        Provider::cotter(server.api_key_id())?.with_base_url(server.base_url())?,
-    )
-    .store(cotter::store::Memory::new())
-    .transport(cotter::transport::Reqwest::new()?)
-    .build()?;
+    let session =
+        Session::builder(Provider::cotter(server.api_key_id())?.with_base_url(server.base_url())?)
+            .store(cotter::store::Memory::new())
+            .transport(cotter::transport::Reqwest::new()?)
+            .build()?;
 
     // What a login returned: here the emulator stands in for the login page.
     let login: OAuthToken = server.token_set("ada@example.test").parse()?;
@@ -54,7 +53,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert!(tokens.iter().all(|token| *token == tokens[0]), "everyone gets the same token");
     let exchanges = server.counters().exchanges - before;
     assert_eq!(exchanges, 1, "one exchange for all");
-    println!("{:<42} {exchanges} exchange for {} callers", "a hundred callers at once", tokens.len());
+    println!(
+        "{:<42} {exchanges} exchange for {} callers",
+        "a hundred callers at once",
+        tokens.len()
+    );
 
     // The token is due for a refresh and the server fails: a usable token is still handed out.
     server.fault(Fault::new("drop").count(3));

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::ControlFlow::{self, Break, Continue};
 use core::time::Duration;
 
 use super::{Context, Outcome, Publication, Unpersisted, done, plausible};
@@ -13,9 +14,7 @@ use crate::provider::{Rotation, Unfit};
 use crate::record::{Fingerprint, Journal, Record};
 use crate::revision::Revision;
 use crate::step::{Ask, GiveLease, Step, TakeLease};
-use crate::store::{
-    Holder, Lease, LeaseAnswer, Loaded, StoreError, StoreErrorKind,
-};
+use crate::store::{Holder, Lease, LeaseAnswer, Loaded, StoreError, StoreErrorKind};
 use crate::time::{BootTime, Now};
 use crate::view::{Force, Goal, Memory, Trouble, View};
 
@@ -51,11 +50,11 @@ pub fn look(cx: Context, memory: Memory, shown: Option<Arc<View>>, now: Now) -> 
     flight.looking = true;
     Step::Load(Ask::new(flight.cx.key.clone(), move |now, answer| match answer {
         Ok(loaded) => match flight.look(now, loaded) {
-            Ok((flight, _)) => match flight.view.clone() {
+            Continue((flight, _)) => match flight.view.clone() {
                 Some(view) => flight.end(Ok(view)),
                 None => flight.absent(now),
             },
-            Err(step) => step,
+            Break(step) => step,
         },
         Err(error) => flight.look_later(now, error),
     }))
@@ -139,16 +138,16 @@ impl Flight {
 
     fn before_lease(self: Box<Self>, now: Now, loaded: Option<Loaded>) -> Step<Outcome> {
         match self.look(now, loaded) {
-            Ok((flight, _)) if flight.lease.is_some() => flight.load(Self::after_lease),
-            Ok((flight, _)) => flight.take_lease(),
-            Err(step) => step,
+            Continue((flight, _)) if flight.lease.is_some() => flight.load(Self::after_lease),
+            Continue((flight, _)) => flight.take_lease(),
+            Break(step) => step,
         }
     }
 
     pub(super) fn after_lease(self: Box<Self>, now: Now, loaded: Option<Loaded>) -> Step<Outcome> {
         match self.look(now, loaded) {
-            Ok((flight, seen)) => flight.wait_out_journal(now, seen),
-            Err(step) => step,
+            Continue((flight, seen)) => flight.wait_out_journal(now, seen),
+            Break(step) => step,
         }
     }
 
@@ -167,13 +166,13 @@ impl Flight {
         mut self: Box<Self>,
         now: Now,
         loaded: Option<Loaded>,
-    ) -> Result<(Box<Self>, Box<Seen>), Step<Outcome>> {
-        let Some(loaded) = loaded else { return Err(self.absent(now)) };
+    ) -> ControlFlow<Step<Outcome>, (Box<Self>, Box<Seen>)> {
+        let Some(loaded) = loaded else { return Break(self.absent(now)) };
         let revision = loaded.revision;
         let decoded = loaded.record.and_then(|bytes| Record::decode(&bytes));
         let record = match decoded {
             Ok(record) => record,
-            Err(error) => return Err(self.store_failed(now, error)),
+            Err(error) => return Break(self.store_failed(now, error)),
         };
         if self.is_older_than_seen(&record, revision) {
             let error = StoreError::new(
@@ -181,19 +180,19 @@ impl Flight {
                 "the store brought back an older record of this session",
             )
             .with_hint("sign in again; the refresh token in the old record is spent");
-            return Err(self.store_failed(now, error));
+            return Break(self.store_failed(now, error));
         }
         self.see(&record, revision, now);
         if self.looking {
-            return Ok((self, Box::new(Seen { record, revision })));
+            return Continue((self, Box::new(Seen { record, revision })));
         }
         let goal_met = self.view.as_ref().is_some_and(|view| view.meets(&self.goal, now.boot));
         if goal_met {
-            return Err(self.satisfied(now));
+            return Break(self.satisfied(now));
         }
         match self.no_exchange(&record, now) {
-            Some(error) => Err(self.fail(now, error, None)),
-            None => Ok((self, Box::new(Seen { record, revision }))),
+            Some(error) => Break(self.fail(now, error, None)),
+            None => Continue((self, Box::new(Seen { record, revision }))),
         }
     }
 
@@ -221,7 +220,9 @@ impl Flight {
         if let Some(unfit @ (Unfit::OtherUser | Unfit::MixedUsers)) = record.held {
             return Some(Error::protocol(alloc::format!("the newest set is held back: {unfit}")));
         }
-        if let Some(error) = self.view.as_ref().and_then(|view| view.pointless(&self.goal, now.boot)) {
+        if let Some(error) =
+            self.view.as_ref().and_then(|view| view.pointless(&self.goal, now.boot))
+        {
             return Some(error);
         }
         if record.refresh.is_none() {
@@ -256,7 +257,12 @@ impl Flight {
     }
 
     /// Within a declared grace: how long the identical request may still be sent (rule 11).
-    pub(super) fn grace_left(&self, record: &Record, journal: &Journal, now: Now) -> Option<Duration> {
+    pub(super) fn grace_left(
+        &self,
+        record: &Record,
+        journal: &Journal,
+        now: Now,
+    ) -> Option<Duration> {
         // A lineage that rotates though its provider was declared not to has no grace.
         let _ = record;
         let Rotation::Grace(grace) = self.cx.provider.rotation() else { return None };
@@ -329,7 +335,11 @@ impl Flight {
         Step::Lease(Ask::new(question, move |now, answer| self.leased(now, answer)))
     }
 
-    fn leased(mut self: Box<Self>, now: Now, answer: Result<LeaseAnswer, StoreError>) -> Step<Outcome> {
+    fn leased(
+        mut self: Box<Self>,
+        now: Now,
+        answer: Result<LeaseAnswer, StoreError>,
+    ) -> Step<Outcome> {
         match answer {
             Ok(LeaseAnswer::Granted(lease)) => {
                 self.lease = Some(lease);
@@ -359,7 +369,8 @@ impl Flight {
             return self.fail(now, error, None);
         }
         self.polls = self.polls.saturating_add(1);
-        let pause = POLL.0.saturating_mul(1u32.checked_shl(self.polls / 4).unwrap_or(u32::MAX)).min(POLL.1);
+        let pause =
+            POLL.0.saturating_mul(1u32.checked_shl(self.polls / 4).unwrap_or(u32::MAX)).min(POLL.1);
         let pause = pause / 2 + self.dice.up_to(pause);
         self.sleep(pause, |flight, _| flight.load(Self::before_lease))
     }
@@ -394,7 +405,12 @@ impl Flight {
 
     /// Ends with `error`, or with the token that is there if it still serves; `pause` is how long
     /// everybody then goes without trying.
-    pub(super) fn fail(mut self: Box<Self>, now: Now, error: Error, pause: Option<Duration>) -> Step<Outcome> {
+    pub(super) fn fail(
+        mut self: Box<Self>,
+        now: Now,
+        error: Error,
+        pause: Option<Duration>,
+    ) -> Step<Outcome> {
         if let Some(pause) = pause {
             self.pause(now, &error, pause);
         }
@@ -462,11 +478,8 @@ impl Flight {
 
     pub(super) fn changing_too_fast(self: Box<Self>, now: Now) -> Step<Outcome> {
         let pause = self.cx.policy.backoff_first;
-        let error = Error::unavailable(
-            "the session keeps changing in the store",
-            Some(pause),
-            false,
-        );
+        let error =
+            Error::unavailable("the session keeps changing in the store", Some(pause), false);
         self.fail(now, error, Some(pause))
     }
 

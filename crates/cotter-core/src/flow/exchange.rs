@@ -85,7 +85,11 @@ impl Flight {
 
     /// The record changed under this flight: look at it anew.
     pub(super) fn start_over(mut self: Box<Self>, now: Now) -> Step<Outcome> {
-        if self.another_round() { self.load(Self::after_lease) } else { self.changing_too_fast(now) }
+        if self.another_round() {
+            self.load(Self::after_lease)
+        } else {
+            self.changing_too_fast(now)
+        }
     }
 
     /// The journal's write was cut off; only if it stands there is the token spent.
@@ -96,13 +100,16 @@ impl Flight {
         error: StoreError,
     ) -> Step<Outcome> {
         let new = seen.revision.next();
-        Step::Load(Ask::new(self.cx.key.clone(), move |now, answer: Result<Option<Loaded>, StoreError>| match answer {
-            Ok(Some(loaded)) if loaded.revision == new => {
-                seen.revision = new;
-                self.send(now, seen, pending)
-            }
-            Ok(Some(_) | None) | Err(_) => self.store_failed(now, error),
-        }))
+        Step::Load(Ask::new(
+            self.cx.key.clone(),
+            move |now, answer: Result<Option<Loaded>, StoreError>| match answer {
+                Ok(Some(loaded)) if loaded.revision == new => {
+                    seen.revision = new;
+                    self.send(now, seen, pending)
+                }
+                Ok(Some(_) | None) | Err(_) => self.store_failed(now, error),
+            },
+        ))
     }
 
     /// Sends the refresh token; `pending` if it may have been spent before.
@@ -138,7 +145,9 @@ impl Flight {
     ) -> Step<Outcome> {
         let response = match reply {
             Ok(response) => response,
-            Err(error) if error.sent() == Sent::No => return self.unsent(now, seen, pending, error),
+            Err(error) if error.sent() == Sent::No => {
+                return self.unsent(now, seen, pending, error);
+            }
             Err(error) => {
                 let failure = Error::unavailable("the answer of the server was lost", None, true);
                 return self.uncertain(now, seen, failure.with_transport(error), None);
@@ -210,7 +219,8 @@ impl Flight {
         let served = self.view.as_ref().is_some_and(|view| view.serves(&self.goal, now.boot));
         let needed = pause.saturating_add(self.send_budget() / 4);
         let lease_lasts = self.lease.as_ref().and_then(|lease| lease.ends_in).is_none_or(|lasts| {
-            let end = self.leased_at.saturating_add(lasts).saturating_sub(SAVE_SHARE.min(lasts / 4));
+            let end =
+                self.leased_at.saturating_add(lasts).saturating_sub(SAVE_SHARE.min(lasts / 4));
             now.boot.saturating_add(needed) < end
         });
         !served && needed < self.budget_left(now) && lease_lasts
@@ -256,8 +266,7 @@ impl Flight {
         if left.is_some_and(|left| pause < left) && fits {
             self.tries = self.tries.saturating_add(1);
             return self.sleep(pause, move |flight, now| {
-                let open =
-                    |j: &Journal| flight.grace_left(&seen.record, j, now).is_some();
+                let open = |j: &Journal| flight.grace_left(&seen.record, j, now).is_some();
                 if seen.record.journal.as_ref().is_some_and(open) {
                     flight.send(now, seen, true)
                 } else {
@@ -336,8 +345,7 @@ impl Flight {
         });
         // The question that the journal left open is answered.
         seen.record.journal = None;
-        let reason =
-            if rotation_lost { SignInReason::RotationLost } else { SignInReason::Refused };
+        let reason = if rotation_lost { SignInReason::RotationLost } else { SignInReason::Refused };
         let error = Error::sign_in_required(reason).with_server(said);
         self.save(seen, move |mut flight, now, seen, answer| {
             if matches!(answer, Ok(Swap::Done)) {

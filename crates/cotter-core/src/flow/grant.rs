@@ -79,7 +79,12 @@ struct Grant {
 
 impl Flight {
     /// Takes the answer of a 2xx: the new refresh token is kept whatever else is in it.
-    pub(super) fn granted(self: Box<Self>, now: Now, mut seen: Box<Seen>, set: OAuthToken) -> Step<Outcome> {
+    pub(super) fn granted(
+        self: Box<Self>,
+        now: Now,
+        mut seen: Box<Seen>,
+        set: OAuthToken,
+    ) -> Step<Outcome> {
         let spent = Self::fingerprint(&seen);
         let unfit = self.cx.provider.check(&set, seen.record.user.as_deref()).err();
         merge(&mut seen.record, set, unfit, now);
@@ -217,7 +222,12 @@ impl Flight {
     }
 
     /// Rule 1: callers get the new token and are told; the lease is kept; the save is tried later.
-    fn unpersisted(mut self: Box<Self>, now: Now, grant: Grant, error: StoreError) -> Step<Outcome> {
+    fn unpersisted(
+        mut self: Box<Self>,
+        now: Now,
+        grant: Grant,
+        error: StoreError,
+    ) -> Step<Outcome> {
         self.learn(&grant.seen.record, grant.seen.revision, now);
         self.events.push(Event::Unpersisted);
         let view = self.view.take().map(|view| {
@@ -227,9 +237,9 @@ impl Flight {
         });
         self.view.clone_from(&view);
         let fit = grant.unfit.is_none();
-        let served = view.clone().filter(|view| {
-            fit && view.freshness(self.goal.want, now.boot) != Freshness::Expired
-        });
+        let served = view
+            .clone()
+            .filter(|view| fit && view.freshness(self.goal.want, now.boot) != Freshness::Expired);
         let result = served.ok_or_else(|| Error::from(error));
         let publish = view.map(Publication::Signed);
         let memory = self.memory.clone();
@@ -281,5 +291,7 @@ fn merge(record: &mut Record, set: OAuthToken, unfit: Option<Unfit>, now: Now) {
 /// Who the tokens of this record belong to.
 pub(super) fn user_of(record: &Record) -> Option<alloc::string::String> {
     let access = record.access.as_ref().and_then(|access| peek(access.token.expose()).user_id);
-    access.or_else(|| record.id.as_ref().and_then(|id| peek(id.token.expose()).user_id)).map(|user| user.as_str().to_owned())
+    access
+        .or_else(|| record.id.as_ref().and_then(|id| peek(id.token.expose()).user_id))
+        .map(|user| user.as_str().to_owned())
 }

@@ -40,7 +40,8 @@ fn read_refresh(
 ) -> Result<RefreshToken, Error> {
     let Some(loaded) = answer? else { return Err(Error::sign_in_required(memory.absence())) };
     let record = Record::decode(&loaded.record?)?;
-    if let Some(unfit @ (Unfit::OtherUser | Unfit::MixedUsers | Unfit::OtherAudience)) = record.held {
+    if let Some(unfit @ (Unfit::OtherUser | Unfit::MixedUsers | Unfit::OtherAudience)) = record.held
+    {
         let reason = unfit.to_string();
         return Err(Error::protocol(alloc::format!("the newest set is held back: {reason}")));
     }

@@ -36,13 +36,9 @@ pub struct SignIn {
 /// can be refreshed; else the flow ends in `Config` and what was stored stays.
 pub fn sign_in(cx: Context, sign_in: SignIn, now: Now) -> Step<Outcome> {
     match prepare(&cx, sign_in.tokens, now) {
-        Ok(record) => Box::new(Entry {
-            cx,
-            record,
-            new: Revision::first(sign_in.lineage),
-            rounds: 0,
-        })
-        .load(),
+        Ok(record) => {
+            Box::new(Entry { cx, record, new: Revision::first(sign_in.lineage), rounds: 0 }).load()
+        }
         Err(error) => done(failed(error)),
     }
 }
@@ -94,10 +90,13 @@ struct Entry {
 
 impl Entry {
     fn load(self: Box<Self>) -> Step<Outcome> {
-        Step::Load(Ask::new(self.cx.key.clone(), move |now, answer: Result<Option<Loaded>, StoreError>| match answer {
-            Ok(loaded) => self.loaded(now, loaded),
-            Err(error) => done(failed(error.into())),
-        }))
+        Step::Load(Ask::new(
+            self.cx.key.clone(),
+            move |now, answer: Result<Option<Loaded>, StoreError>| match answer {
+                Ok(loaded) => self.loaded(now, loaded),
+                Err(error) => done(failed(error.into())),
+            },
+        ))
     }
 
     fn loaded(self: Box<Self>, now: Now, loaded: Option<Loaded>) -> Step<Outcome> {

@@ -46,11 +46,14 @@ struct Exit {
 
 impl Exit {
     fn load(self: Box<Self>) -> Out {
-        Step::Load(Ask::new(self.cx.key.clone(), move |_, answer: Result<Option<Loaded>, StoreError>| match answer {
-            Ok(None) => self.removed(),
-            Ok(Some(loaded)) => self.remove(loaded),
-            Err(error) => done(Err(error.into())),
-        }))
+        Step::Load(Ask::new(
+            self.cx.key.clone(),
+            move |_, answer: Result<Option<Loaded>, StoreError>| match answer {
+                Ok(None) => self.removed(),
+                Ok(Some(loaded)) => self.remove(loaded),
+                Err(error) => done(Err(error.into())),
+            },
+        ))
     }
 
     fn remove(mut self: Box<Self>, loaded: Loaded) -> Out {
@@ -97,9 +100,12 @@ impl Exit {
             return done(Ok(SignedOut { was_signed_in, revoked: None }));
         };
         let not_after = now.boot.saturating_add(self.cx.policy.send_budget);
-        Step::Send(Ask::new(Send { request, not_after }, move |_, reply: Result<Response<SecretBytes>, TransportError>| {
-            let revoked = Some(reply.is_ok_and(|response| response.status().is_success()));
-            done(Ok(SignedOut { was_signed_in, revoked }))
-        }))
+        Step::Send(Ask::new(
+            Send { request, not_after },
+            move |_, reply: Result<Response<SecretBytes>, TransportError>| {
+                let revoked = Some(reply.is_ok_and(|response| response.status().is_success()));
+                done(Ok(SignedOut { was_signed_in, revoked }))
+            },
+        ))
     }
 }
