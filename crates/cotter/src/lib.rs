@@ -25,10 +25,17 @@ pub use cotter_session::blocking;
 /// Everything, for people who write a store, a transport or a driver.
 pub use cotter_core as core;
 
+#[cfg(feature = "jwt")]
+pub use cotter_jwt as jwt;
+#[cfg(feature = "seal")]
+pub use cotter_seal as seal;
+
 /// Where tokens rest.
 pub mod store {
     #[cfg(feature = "memory")]
     pub use cotter_store_memory::Memory;
+    #[cfg(feature = "sled")]
+    pub use cotter_store_sled::SledStore as Sled;
 }
 
 /// Who carries requests.
