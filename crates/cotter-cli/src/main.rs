@@ -52,6 +52,10 @@ fn run(args: &[OsString], format: &mut Format) -> Result<ExitCode, Failure> {
     *format = settings::format_of(&args.globals);
     let settings = Settings::gather(&args.globals)?;
     log::start(&settings.log)?;
+    #[cfg(debug_assertions)]
+    if let Ok(planted) = std::env::var("COTTER_TEST_PANIC") {
+        panic!("{planted}");
+    }
     commands::run(args.command, &settings)
 }
 

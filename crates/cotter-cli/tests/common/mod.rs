@@ -1,0 +1,219 @@
+//! The program as a user has it: a process with a home of its own, and a server to talk to.
+
+#![allow(dead_code, reason = "not every test needs everything")]
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use core::time::Duration;
+
+use cotter_emulator::{Config, Emulator, TokenSetOptions};
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub const ADA: &str = "ada@example.test";
+/// 32 bytes of 7, of 8.
+pub const KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+pub const OTHER_KEY: &str = "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=";
+
+/// A user of this machine.
+pub struct Home {
+    pub dir: TempDir,
+    pub server: Emulator,
+    pub store: &'static str,
+    pub variables: Vec<(String, String)>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Home {
+    /// With the file store and a given key.
+    pub fn new() -> Self {
+        Self::on("file")
+    }
+
+    pub fn on(store: &'static str) -> Self {
+        Self::with(store, Config::default())
+    }
+
+    pub fn with(store: &'static str, config: Config) -> Self {
+        let server = Emulator::start(config).expect("the emulator starts");
+        let mut home = Self {
+            dir: tempfile::tempdir().expect("a temporary folder"),
+            variables: Vec::new(),
+            server,
+            store,
+        };
+        let url = home.server.base_url().to_owned();
+        home.set("COTTER_BASE_URL", &url);
+        let id = home.server.api_key_id().to_owned();
+        home.set("COTTER_API_KEY_ID", &id);
+        home.set("COTTER_STORE", store);
+        home.set("COTTER_STORE_KEY", KEY);
+        home
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
+        self.unset(name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn unset(&mut self, name: &str) -> &mut Self {
+        self.variables.retain(|(known, _)| known != name);
+        self
+    }
+
+    pub fn config_dir(&self) -> PathBuf {
+        self.dir.path().join("config/cotter")
+    }
+
+    pub fn store_dir(&self) -> PathBuf {
+        self.dir.path().join("data/cotter")
+    }
+
+    pub fn configure(&self, toml: &str) {
+        std::fs::create_dir_all(self.config_dir()).unwrap();
+        std::fs::write(self.config_dir().join("config.toml"), toml).unwrap();
+    }
+
+    /// Any program in this home.
+    pub fn program(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.dir.path())
+            .env("XDG_CONFIG_HOME", self.dir.path().join("config"))
+            .env("XDG_DATA_HOME", self.dir.path().join("data"))
+            .env("XDG_RUNTIME_DIR", self.dir.path())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.program(env!("CARGO_BIN_EXE_cotter"));
+        command.args(arguments);
+        command
+    }
+
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().expect("the program starts")
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        self.command(arguments).output().expect("the program runs").into()
+    }
+
+    pub fn feed(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        // A program that reads no more than it may closes the pipe early.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait_with_output().unwrap().into()
+    }
+
+    /// Runs what must work.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        self.run(arguments).ok()
+    }
+
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let mut all = vec!["--format", "json"];
+        all.extend_from_slice(arguments);
+        serde_json::from_str(&self.ok(&all)).expect("the answer is JSON")
+    }
+
+    /// The code of a run that must fail, and its exit code.
+    pub fn fails(&self, arguments: &[&str]) -> (i32, String) {
+        let mut all = vec!["--format", "json"];
+        all.extend_from_slice(arguments);
+        self.run(&all).failure()
+    }
+
+    /// Signs Ada in with tokens that live an hour.
+    pub fn sign_in(&self) -> Value {
+        self.import(&self.server.token_set(ADA))
+    }
+
+    /// Signs Ada in with tokens that ended an hour ago, and a refresh token that has not.
+    pub fn sign_in_expired(&self) -> Value {
+        self.import(&self.expired())
+    }
+
+    /// Tokens that ended an hour ago, and a refresh token that has not.
+    pub fn expired(&self) -> String {
+        self.server.set_clock_offset(-7200);
+        let set = self.server.token_set(ADA);
+        self.server.set_clock_offset(0);
+        set
+    }
+
+    /// Tokens that end in this many seconds.
+    pub fn short(&self, seconds: u64) -> String {
+        let life = Duration::from_secs(seconds);
+        self.server.token_set_with(TokenSetOptions::new(ADA).with_access_ttl(life))
+    }
+
+    pub fn import(&self, set: &str) -> Value {
+        self.feed(&["import"], set.as_bytes()).ok();
+        serde_json::from_str(set).expect("a token set is JSON")
+    }
+
+    /// Replaces what differs from run to run.
+    pub fn tidy(&self, text: &str) -> String {
+        let text = text.replace(&*self.dir.path().to_string_lossy(), "HOME");
+        text.replace(self.server.login_url(), "SERVER").replace(self.server.api_key_id(), "ID")
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{self:?}");
+        self.out
+    }
+
+    /// The exit code and the code in the error object; nothing may stand on standard output.
+    #[track_caller]
+    pub fn failure(self) -> (i32, String) {
+        assert_eq!(self.out, "", "{self:?}");
+        let error: Value = serde_json::from_str(self.err.trim()).unwrap_or_else(|_| {
+            panic!("no error object: {self:?}");
+        });
+        let error = &error["error"];
+        for part in ["message", "hint"] {
+            let text = error[part].as_str().unwrap_or_default();
+            assert!(!text.is_empty() && !text.contains('\n'), "{error}");
+        }
+        (self.code, error["code"].as_str().unwrap_or_default().to_owned())
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).expect("text"),
+            err: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+}
+
+/// What a member of an oauth_token object is.
+pub fn part<'a>(set: &'a Value, name: &str) -> &'a str {
+    set[name].as_str().expect(name)
+}
+
+/// The pair that `fails` gives.
+pub fn code(exit: i32, code: &str) -> (i32, String) {
+    (exit, code.to_owned())
+}
