@@ -1,9 +1,11 @@
 //! sled, with its panics caught and its errors named.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use core::panic::AssertUnwindSafe;
+use core::time::Duration;
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cotter_core::{Holder, Revision, StoreError, StoreErrorKind};
 use cotter_seal::RecordName;
@@ -107,7 +109,7 @@ impl Engine {
         &self,
     ) -> impl Iterator<Item = Result<(RecordName, Revision), StoreError>> + '_ {
         let mut entries = self.db.scan_prefix([REVISION]);
-        std::iter::from_fn(move || {
+        core::iter::from_fn(move || {
             let entry = match guarded(|| entries.next().transpose()) {
                 Ok(None) => return None,
                 Ok(Some(entry)) => entry,

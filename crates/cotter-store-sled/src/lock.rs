@@ -1,10 +1,11 @@
 //! One process owns the folder: an operating system's lock, waited for within a bound.
 
+use core::time::Duration;
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use cotter_core::{Holder, StoreError, StoreErrorKind, Timestamp};
 

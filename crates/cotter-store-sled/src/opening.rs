@@ -1,9 +1,10 @@
 //! Opening: whose folder it is, by which key it is sealed, and whether sled forgot anything.
 
+use core::time::Duration;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cotter_core::{Entropy, StoreError, StoreErrorKind};
 use cotter_seal::{Header, KeySource, Vault};

@@ -1,9 +1,9 @@
 //! The store.
 
-use std::fmt;
+use core::fmt;
+use core::time::Duration;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Duration;
 
 use cotter_core::{
     BlockingTokenStore, Capabilities, Entropy, Expected, LeaseAnswer, LeaseOwner, Loaded, Revision,
@@ -20,7 +20,7 @@ use crate::opening::{self, Places, Writer};
 /// How a store is opened.
 ///
 /// ```
-/// use std::time::Duration;
+/// use core::time::Duration;
 /// use cotter_store_sled::SledOptions;
 ///
 /// let options = SledOptions::new().with_lock_timeout(Duration::from_secs(1)).existing_only();
@@ -155,7 +155,7 @@ impl SledStore {
         *writer = None;
         let was = {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *state, State::Closed)
+            core::mem::replace(&mut *state, State::Closed)
         };
         if let State::Open(engine) = was {
             engine.close();
@@ -248,7 +248,7 @@ impl SledStore {
     fn fail(&self, with: State) {
         let was = {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *state, with)
+            core::mem::replace(&mut *state, with)
         };
         if let State::Open(engine) = was {
             engine.close();

@@ -1,4 +1,5 @@
 //! The store contract, on a new folder for every clause.
+#![allow(clippy::unwrap_used, reason = "it is a test")]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! What the tests of this crate share.
-#![allow(dead_code, reason = "each test file takes what it needs")]
+#![allow(unreachable_pub, dead_code, reason = "each test file takes what it needs")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub fn open(folder: &Path) -> Result<SledStore, StoreError> {
     SledStore::open(folder, &source(), entropy())
 }
 
-pub fn open_within(folder: &Path, wait: std::time::Duration) -> Result<SledStore, StoreError> {
+pub fn open_within(folder: &Path, wait: core::time::Duration) -> Result<SledStore, StoreError> {
     SledOptions::new().with_lock_timeout(wait).open(folder, &source(), entropy())
 }
 

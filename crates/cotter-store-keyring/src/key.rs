@@ -1,0 +1,126 @@
+//! The sealing key in the keyring; the records lie elsewhere.
+
+use core::fmt;
+use core::time::Duration;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cotter_core::{Entropy, SecretBytes, StoreError, StoreErrorKind};
+use cotter_seal::{KeySource, Keys, SealKey};
+
+use crate::backend::Backend;
+use crate::locks::Locks;
+use crate::manifest::hex;
+use crate::worker::Worker;
+
+/// The sealing key of a file store or a sled store, kept in a keyring: the recommended arrangement.
+///
+/// The entry holds keys as lines of base64, the newest first. One that is there is never
+/// overwritten: a key is made only where the store that asks says that it has no record yet and the
+/// entry is absent, under a lock of its own, and then it is read back.
+pub struct KeyringKey {
+    entry: String,
+    description: String,
+    locks: Arc<Locks>,
+    worker: Worker,
+}
+
+impl KeyringKey {
+    /// The key called `label` in `backend`, with its lock file in `locks`
+    /// ([`runtime_folder`](crate::runtime_folder)).
+    ///
+    /// Stores that share a label share a key. The label itself does not get into the keyring; a hash
+    /// of it does. Asks nothing of the keyring yet; a call that has no answer within `deadline`
+    /// fails.
+    ///
+    /// # Errors
+    /// If the folder can't be used, or no thread can be started.
+    pub fn with_backend(
+        backend: impl Backend + 'static,
+        label: &str,
+        locks: impl Into<PathBuf>,
+        deadline: Duration,
+    ) -> Result<Self, StoreError> {
+        use sha2::Digest as _;
+        let hash = sha2::Sha256::new().chain_update(b"cotter key ").chain_update(label).finalize();
+        let entry = format!("key-{}", hex(&hash[..16]));
+        Ok(Self {
+            description: format!("the keyring's entry {entry} of the service cotter"),
+            entry,
+            locks: Arc::new(Locks::open(locks.into())?),
+            worker: Worker::start(Box::new(backend), deadline)?,
+        })
+    }
+}
+
+impl KeySource for KeyringKey {
+    fn kind(&self) -> &str {
+        "keyring"
+    }
+
+    fn describe(&self) -> &str {
+        &self.description
+    }
+
+    fn keys(&self, _parameters: &[u8]) -> Result<Keys, StoreError> {
+        let entry = self.entry.clone();
+        let found = self.worker.run(move |backend, _| backend.get(&entry))?;
+        let Some(found) = found else {
+            return Err(StoreError::new(
+                StoreErrorKind::KeyMissing,
+                "the keyring is open and has no sealing key for these records",
+            )
+            .with_hint(format!(
+                "bring back {}, or move the records away and sign in again",
+                self.description
+            )));
+        };
+        read(&found)
+    }
+
+    fn create_if_absent(&self, entropy: &dyn Entropy) -> Result<Vec<u8>, StoreError> {
+        // Drawn here, since the entropy can't go to the worker; it is forgotten if not needed.
+        let key = SealKey::generate(entropy)?;
+        let text = SecretBytes::from(key.to_base64().as_bytes());
+        let (entry, locks) = (self.entry.clone(), Arc::clone(&self.locks));
+        self.worker.run(move |backend, end| {
+            let _held = locks.cas(&entry, end)?;
+            if backend.get(&entry)?.is_some() {
+                return Ok(());
+            }
+            backend.set(&entry, &text)?;
+            match backend.get(&entry)? {
+                Some(back) if back == text => Ok(()),
+                _ => Err(StoreError::new(
+                    StoreErrorKind::Other,
+                    "the keyring does not give back the key that was put in",
+                )
+                .with_hint("keep the key in a file instead")),
+            }
+        })?;
+        Ok(Vec::new())
+    }
+}
+
+fn read(secret: &SecretBytes) -> Result<Keys, StoreError> {
+    let wrong = || {
+        StoreError::new(StoreErrorKind::KeyWrong, "what the keyring has for a key is none")
+            .with_hint("each line of the entry must be base64 of 32 bytes")
+    };
+    let text = core::str::from_utf8(secret.expose()).map_err(|_| wrong())?;
+    let mut keys: Option<Keys> = None;
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let key = SealKey::from_base64(line).map_err(|_| wrong())?;
+        keys = Some(match keys {
+            Some(keys) => keys.with_old(key),
+            None => Keys::new(key),
+        });
+    }
+    keys.ok_or_else(wrong)
+}
+
+impl fmt::Debug for KeyringKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyringKey").field("entry", &self.entry).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,186 @@
+//! Leases and swaps from lock files, since no keyring has either.
+//!
+//! Two files per name, never unlinked: `.lease`, held while somebody exchanges, and `.cas`, held
+//! just around read, compare and write. The order is lease, then cas.
+
+use core::time::Duration;
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use cotter_core::{Holder, Lease, LeaseAnswer, LeaseOwner, StoreError, StoreErrorKind, Timestamp};
+
+const POLL: Duration = Duration::from_millis(5);
+
+/// The folder with the lock files.
+#[derive(Debug)]
+pub(crate) struct Locks {
+    folder: PathBuf,
+    leases: Mutex<Leases>,
+}
+
+#[derive(Debug, Default)]
+struct Leases {
+    held: HashMap<LeaseOwner, (String, File)>,
+    given: u64,
+}
+
+/// Held until dropped.
+#[derive(Debug)]
+pub(crate) struct Cas(#[expect(dead_code, reason = "held, not read")] File);
+
+impl Locks {
+    /// Locks in `folder`, which is made for its owner alone, or checked to be that.
+    pub(crate) fn open(folder: PathBuf) -> Result<Self, StoreError> {
+        prepare(&folder)?;
+        Ok(Self { folder, leases: Mutex::default() })
+    }
+
+    /// Never waits.
+    pub(crate) fn try_lease(&self, name: &str) -> Result<LeaseAnswer, StoreError> {
+        let unusable = |error| io_error(error, "the lease's lock file can't be used");
+        let mut file =
+            open_private(&self.folder.join(format!("{name}.lease"))).map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(LeaseAnswer::Held(read_holder(&mut file))),
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        // For people only, so a full disk keeps nobody from a lease.
+        let _ = write_holder(&mut file);
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.given += 1;
+        let mut owner = [0; 16];
+        owner[..4].copy_from_slice(&std::process::id().to_be_bytes());
+        owner[8..].copy_from_slice(&leases.given.to_be_bytes());
+        let owner = LeaseOwner::from_bytes(owner);
+        leases.held.insert(owner, (name.to_owned(), file));
+        Ok(LeaseAnswer::Granted(Lease { owner, ends_in: None, lapsed: false }))
+    }
+
+    /// Gives the lease back, if `owner` has it.
+    pub(crate) fn release(&self, name: &str, owner: LeaseOwner) {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        if leases.held.get(&owner).is_some_and(|(held, _)| held == name) {
+            leases.held.remove(&owner);
+        }
+    }
+
+    /// Waits for the right to write under `name` until `end`.
+    pub(crate) fn cas(&self, name: &str, end: Instant) -> Result<Cas, StoreError> {
+        let unusable = |error| io_error(error, "the write's lock file can't be used");
+        let mut file = open_private(&self.folder.join(format!("{name}.cas"))).map_err(unusable)?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(POLL),
+                Err(TryLockError::WouldBlock) => {
+                    let holder = read_holder(&mut file);
+                    let message = format!("{holder} is writing to the keyring");
+                    return Err(StoreError::new(StoreErrorKind::Locked, message)
+                        .with_hint("try later; if that process hangs, end it"));
+                }
+                Err(TryLockError::Error(error)) => return Err(unusable(error)),
+            }
+        }
+        let _ = write_holder(&mut file);
+        Ok(Cas(file))
+    }
+}
+
+/// The user's own folder for lock files: `cotter` in `$XDG_RUNTIME_DIR`, else one in the folder for
+/// temporary files that carries the user's number.
+#[must_use]
+pub fn runtime_folder() -> PathBuf {
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(folder) if !folder.is_empty() => Path::new(&folder).join("cotter"),
+        _ => std::env::temp_dir().join(personal_name()),
+    }
+}
+
+#[cfg(unix)]
+fn personal_name() -> String {
+    format!("cotter-{}", rustix::process::getuid().as_raw())
+}
+
+/// Elsewhere the folder for temporary files is the user's own.
+#[cfg(not(unix))]
+fn personal_name() -> String {
+    "cotter".to_owned()
+}
+
+fn prepare(folder: &Path) -> Result<(), StoreError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(folder)
+        .map_err(|error| io_error(error, "the folder for lock files can't be made"))?;
+    let found = fs::symlink_metadata(folder)
+        .map_err(|error| io_error(error, "the folder for lock files can't be read"))?;
+    #[cfg(unix)]
+    let ours = {
+        use std::os::unix::fs::MetadataExt as _;
+        found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0
+    };
+    #[cfg(not(unix))]
+    let ours = true;
+    if found.is_dir() && ours {
+        return Ok(());
+    }
+    Err(StoreError::new(
+        StoreErrorKind::Forbidden,
+        "the folder for lock files is a link, another user's, or open for others to write",
+    )
+    .with_hint("name a folder that is yours alone"))
+}
+
+fn open_private(path: &Path) -> io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let no_follow = rustix::fs::OFlags::NOFOLLOW.bits();
+        options.mode(0o600).custom_flags(no_follow.cast_signed());
+    }
+    options.open(path)
+}
+
+fn io_error(error: io::Error, message: &'static str) -> StoreError {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreErrorKind::Full,
+        io::ErrorKind::PermissionDenied => StoreErrorKind::Forbidden,
+        io::ErrorKind::ReadOnlyFilesystem => StoreErrorKind::ReadOnly,
+        io::ErrorKind::NotFound => StoreErrorKind::Unavailable,
+        _ => StoreErrorKind::Other,
+    };
+    StoreError::new(kind, message)
+        .with_hint("a keyring has no locks of its own; name another folder for the lock files")
+        .with_source(error)
+}
+
+fn write_holder(file: &mut File) -> io::Result<()> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(format!("{} {since}\n", std::process::id()).as_bytes())
+}
+
+fn read_holder(file: &mut File) -> Holder {
+    let mut text = String::new();
+    let read = file.rewind().and_then(|()| file.take(64).read_to_string(&mut text));
+    let mut words = text.split_whitespace();
+    match (read, words.next().and_then(|pid| pid.parse().ok())) {
+        (Ok(_), Some(pid)) => {
+            let since = words.next().and_then(|since| since.parse().ok());
+            Holder::process(pid, since.map(Timestamp::from_unix_seconds))
+        }
+        _ => Holder::unknown(),
+    }
+}
