@@ -252,3 +252,26 @@ fn an_address_without_a_host_is_refused_at_once() {
         assert!(Jwks::at(url).is_err(), "{url}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_rotate_under_load_refuse_nobody_and_cost_one_fetch() {
+    let mut before = vectors()["jwks"].clone();
+    before["keys"].as_array_mut().unwrap().remove(0);
+    let server = Server { delay: Duration::from_millis(20), ..Server::default() }
+        .then(Answer::Body(200, before.to_string()));
+    let verifier = jwks(&ManualClock::new()).verify_with(verifier(), server.clone());
+    let (new, old) = (vector("access_token"), vector("access_token_second_key"));
+    assert_eq!(code(verifier.verify_access_token(&old).await), "ok");
+    // From here on the server has both keys, and half of the callers come with the new one.
+    let tasks: Vec<_> = (0..1_000)
+        .map(|index| {
+            let token = if index % 2 == 0 { new.clone() } else { old.clone() };
+            let verifier = verifier.clone();
+            tokio::spawn(async move { code(verifier.verify_access_token(&token).await) })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), "ok");
+    }
+    assert_eq!(server.fetches(), 2);
+}

@@ -118,6 +118,8 @@ pub struct Remote {
     begun: u64,
     failures: u32,
     fetched: Option<Fetched>,
+    /// The fetch under way; whoever cannot do without is to wait for it.
+    flying: Option<u64>,
     /// Not before this moment again because the last fetch failed.
     next_try: BootTime,
     /// Not before this moment again for an unknown `kid`.
@@ -163,6 +165,7 @@ impl Remote {
             begun: 0,
             failures: 0,
             fetched: None,
+            flying: None,
             next_try: BootTime::PAST,
             next_try_for_kid: BootTime::PAST,
             policy,
@@ -218,6 +221,7 @@ impl Remote {
             let cool_down = self.policy.cool_down.max(RemotePolicy::MIN_COOL_DOWN);
             self.next_try_for_kid = now.saturating_add(cool_down);
         }
+        self.flying = Some(self.begun);
         Flight(self.begun)
     }
 
@@ -230,6 +234,7 @@ impl Remote {
         now: BootTime,
         outcome: Option<(KeySet, Duration)>,
     ) -> Option<Arc<KeySet>> {
+        self.flying = self.flying.filter(|flying| *flying != flight.0);
         let Some((keys, fresh)) = outcome else {
             self.failures = self.failures.saturating_add(1);
             self.next_try = now.saturating_add(self.policy.back_off(self.failures));
@@ -268,8 +273,9 @@ impl Remote {
         })
     }
 
+    /// How long to stay away from the server; not at all if an answer of its is on the way.
     fn wait(&self, until: BootTime, now: BootTime) -> Option<Duration> {
-        (now < until).then(|| until.saturating_since(now))
+        (now < until && self.flying.is_none()).then(|| until.saturating_since(now))
     }
 
     fn note_unknown(&mut self, kid: &str, now: BootTime) {

@@ -136,6 +136,20 @@ fn a_fetch_that_began_before_the_token_came_proves_nothing_against_it() {
 }
 
 #[test]
+fn whoever_comes_while_a_fetch_is_under_way_waits_for_it() {
+    let mut world = World::new(Some(&["a"]));
+    world.ask(Some("a"));
+    let flight = world.remote.begin(Some("b"), world.now);
+    let late = world.remote.arrive();
+    assert!(matches!(world.remote.plan(Some("b"), late, world.now), Plan::Fetch));
+    assert!(matches!(world.remote.plan(Some("a"), late, world.now), Plan::Use(_)));
+    world.remote.complete(flight, world.now, Some((set(&["a", "b"]), TTL)));
+    assert!(matches!(world.remote.plan(Some("b"), late, world.now), Plan::Use(_)));
+    let Plan::Refuse(reason) = world.remote.plan(Some("c"), late, world.now) else { panic!() };
+    assert_eq!(reason.code(), "kid_unknown_for_now");
+}
+
+#[test]
 fn old_keys_serve_through_an_outage_that_is_not_knocked_at() {
     let mut world = World::new(Some(&["a"]));
     world.ask(Some("a"));
