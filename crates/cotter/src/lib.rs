@@ -35,7 +35,7 @@ pub mod store {
     #[cfg(feature = "memory")]
     pub use cotter_store_memory::Memory;
     #[cfg(feature = "sled")]
-    pub use cotter_store_sled::SledStore as Sled;
+    pub use cotter_store_sled::{SledOptions, SledStore as Sled};
 }
 
 /// Who carries requests.
