@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod config_file;
 mod failure;
+mod keys;
 mod log;
 mod output;
 mod progress;

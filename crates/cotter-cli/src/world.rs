@@ -18,7 +18,7 @@ use crate::failure::{Code, Failure};
 use crate::output;
 use crate::progress::Progress;
 use crate::settings::Settings;
-use crate::stores::{self, Opened, Place};
+use crate::stores::{self, Opened, Place, Store};
 
 /// What looking up a name may take, and connecting after it: an offline machine is told within five
 /// seconds that it is.
@@ -34,7 +34,7 @@ const KEEP_TRYING: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct World<'a> {
     settings: &'a Settings,
-    pub(crate) store: Arc<dyn BlockingTokenStore>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) place: Place,
     pub(crate) progress: Arc<Progress>,
     watch: Arc<Watch>,
@@ -193,7 +193,7 @@ impl BlockingTransport for Lazy {
 /// The store, and what is said while it makes one wait.
 #[derive(Debug)]
 struct Watched {
-    store: Arc<dyn BlockingTokenStore>,
+    store: Arc<dyn Store>,
     progress: Arc<Progress>,
 }
 

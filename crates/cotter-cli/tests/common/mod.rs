@@ -2,10 +2,10 @@
 
 #![allow(dead_code, reason = "not every test needs everything")]
 
+use core::time::Duration;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use core::time::Duration;
 
 use cotter_emulator::{Config, Emulator, TokenSetOptions};
 use serde_json::Value;

@@ -1,0 +1,77 @@
+//! Where the sealing key of a store comes from.
+
+use cotter::seal::{Given, KeySource, Keys, SealKey};
+use cotter::{Entropy, StoreError, StoreErrorKind};
+
+use crate::failure::Failure;
+use crate::settings;
+
+const VARIABLE: &str = "COTTER_STORE_KEY";
+const VARIABLE_OLD: &str = "COTTER_STORE_KEY_OLD";
+
+/// The sealing key in the environment, and the older ones.
+#[derive(Debug)]
+pub(crate) struct Environment(Option<Given>);
+
+impl Environment {
+    /// What the variables say; a key that is none is a usage error, whatever the store is.
+    pub(crate) fn read() -> Result<Self, Failure> {
+        let Some(text) = settings::variable_secret(VARIABLE)? else { return Ok(Self(None)) };
+        let mut keys = Given::new(key(VARIABLE, &text)?);
+        if let Some(old) = settings::variable_secret(VARIABLE_OLD)? {
+            for text in old.split(',').filter(|text| !text.trim().is_empty()) {
+                keys = keys.with_old(key(VARIABLE_OLD, text)?);
+            }
+        }
+        Ok(Self(Some(keys)))
+    }
+
+    pub(crate) const fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+fn key(name: &str, text: &str) -> Result<SealKey, Failure> {
+    SealKey::from_base64(text).map_err(|_| {
+        Failure::usage(format!("{name} is not standard base64 of 32 bytes"))
+            .with_hint("`openssl rand -base64 32` makes a key; keep it, nothing opens without it")
+    })
+}
+
+impl KeySource for Environment {
+    fn kind(&self) -> &str {
+        "environment"
+    }
+
+    fn describe(&self) -> &str {
+        "the environment variable COTTER_STORE_KEY"
+    }
+
+    fn keys(&self, parameters: &[u8]) -> Result<Keys, StoreError> {
+        let Some(given) = &self.0 else {
+            let what = "this store is sealed with a key from COTTER_STORE_KEY, which is not set";
+            return Err(StoreError::new(StoreErrorKind::KeyMissing, what)
+                .with_hint("set COTTER_STORE_KEY to the key that the store was made with"));
+        };
+        given.keys(parameters)
+    }
+
+    fn create_if_absent(&self, _entropy: &dyn Entropy) -> Result<Vec<u8>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+/// The source that a store's header names.
+pub(crate) fn source(name: &str, environment: Environment) -> Result<Box<dyn KeySource>, Failure> {
+    match name {
+        "environment" => Ok(Box::new(environment)),
+        _ => Err(StoreError::new(
+            StoreErrorKind::KeyMissing,
+            format!(
+                "the key of this store is kept in a way that this cotter does not know: {name}"
+            ),
+        )
+        .with_hint("use the program that made the store, or build cotter with all features")
+        .into()),
+    }
+}
