@@ -119,6 +119,9 @@ fn what_ends_one_field_cannot_begin_the_next() {
         "field_malformed"
     );
     let mut shifted = vectors()["event"].clone();
+    shifted["event"] = "LOGIN1".into();
+    shifted["timestamp"] = "767225600".into();
+    assert_eq!(event(&shifted), "field_malformed");
     shifted["event"] = "LOGIN1767225600TRUSTED".into();
     shifted["method"] = "_DEVICE".into();
     shifted["timestamp"] = "".into();
