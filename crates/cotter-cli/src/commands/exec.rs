@@ -8,6 +8,7 @@ use super::token;
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::Settings;
+use crate::text;
 use crate::world::World;
 
 pub(super) fn run(settings: &Settings, command: &[OsString]) -> Result<ExitCode, Failure> {
@@ -29,7 +30,8 @@ pub(super) fn run(settings: &Settings, command: &[OsString]) -> Result<ExitCode,
         .env_remove("COTTER_STORE_KEY_OLD");
     // A database that one process owns is free again for what the child may do.
     drop((token, session, world));
-    Ok(not_run(settings, &become_it(child)?))
+    let error = become_it(child)?;
+    Ok(not_run(settings, &text::printable(&program.to_string_lossy()), &error))
 }
 
 /// Gives why it did not work.
@@ -49,12 +51,12 @@ fn become_it(mut child: Command) -> Result<io::Error, Failure> {
 }
 
 /// As a shell has it: 127 for what is not there, 126 for what cannot be run.
-fn not_run(settings: &Settings, error: &io::Error) -> ExitCode {
+fn not_run(settings: &Settings, program: &str, error: &io::Error) -> ExitCode {
     let (code, what) = match error.kind() {
-        ErrorKind::NotFound => (127, "the command was not found"),
-        _ => (126, "the command cannot be run"),
+        ErrorKind::NotFound => (127, "there is no such command".to_owned()),
+        kind => (126, format!("it cannot be run: {kind}")),
     };
-    let failure = Failure::usage(format!("{what}: {}", error.kind()))
+    let failure = Failure::usage(format!("{program}: {what}"))
         .with_hint("check its name, and that it may be executed");
     output::failure(&failure, settings.format);
     ExitCode::from(code)

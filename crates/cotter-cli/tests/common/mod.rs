@@ -11,38 +11,38 @@ use cotter_emulator::{Config, Emulator, TokenSetOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub const ADA: &str = "ada@example.test";
+pub(crate) const ADA: &str = "ada@example.test";
 /// 32 bytes of 7, of 8.
-pub const KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
-pub const OTHER_KEY: &str = "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=";
+pub(crate) const KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+pub(crate) const OTHER_KEY: &str = "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=";
 
 /// A user of this machine.
-pub struct Home {
-    pub dir: TempDir,
-    pub server: Emulator,
-    pub store: &'static str,
-    pub variables: Vec<(String, String)>,
+pub(crate) struct Home {
+    pub(crate) dir: TempDir,
+    pub(crate) server: Emulator,
+    pub(crate) store: &'static str,
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Home {
     /// With the file store and a given key.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::on("file")
     }
 
-    pub fn on(store: &'static str) -> Self {
+    pub(crate) fn on(store: &'static str) -> Self {
         Self::with(store, Config::default())
     }
 
-    pub fn with(store: &'static str, config: Config) -> Self {
+    pub(crate) fn with(store: &'static str, config: Config) -> Self {
         let server = Emulator::start(config).expect("the emulator starts");
         let mut home = Self {
             dir: tempfile::tempdir().expect("a temporary folder"),
@@ -59,32 +59,32 @@ impl Home {
         home
     }
 
-    pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> &mut Self {
         self.unset(name);
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub fn unset(&mut self, name: &str) -> &mut Self {
+    pub(crate) fn unset(&mut self, name: &str) -> &mut Self {
         self.variables.retain(|(known, _)| known != name);
         self
     }
 
-    pub fn config_dir(&self) -> PathBuf {
+    pub(crate) fn config_dir(&self) -> PathBuf {
         self.dir.path().join("config/cotter")
     }
 
-    pub fn store_dir(&self) -> PathBuf {
+    pub(crate) fn store_dir(&self) -> PathBuf {
         self.dir.path().join("data/cotter")
     }
 
-    pub fn configure(&self, toml: &str) {
+    pub(crate) fn configure(&self, toml: &str) {
         std::fs::create_dir_all(self.config_dir()).unwrap();
         std::fs::write(self.config_dir().join("config.toml"), toml).unwrap();
     }
 
     /// Any program in this home.
-    pub fn program(&self, program: &str) -> Command {
+    pub(crate) fn program(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()
@@ -100,21 +100,21 @@ impl Home {
         command
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.program(env!("CARGO_BIN_EXE_cotter"));
         command.args(arguments);
         command
     }
 
-    pub fn spawn(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
         self.command(arguments).spawn().expect("the program starts")
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         self.command(arguments).output().expect("the program runs").into()
     }
 
-    pub fn feed(&self, arguments: &[&str], input: &[u8]) -> Ran {
+    pub(crate) fn feed(&self, arguments: &[&str], input: &[u8]) -> Ran {
         let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
         // A program that reads no more than it may closes the pipe early.
         let _ = child.stdin.take().unwrap().write_all(input);
@@ -122,35 +122,35 @@ impl Home {
     }
 
     /// Runs what must work.
-    pub fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         self.run(arguments).ok()
     }
 
-    pub fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let mut all = vec!["--format", "json"];
         all.extend_from_slice(arguments);
         serde_json::from_str(&self.ok(&all)).expect("the answer is JSON")
     }
 
     /// The code of a run that must fail, and its exit code.
-    pub fn fails(&self, arguments: &[&str]) -> (i32, String) {
+    pub(crate) fn fails(&self, arguments: &[&str]) -> (i32, String) {
         let mut all = vec!["--format", "json"];
         all.extend_from_slice(arguments);
         self.run(&all).failure()
     }
 
     /// Signs Ada in with tokens that live an hour.
-    pub fn sign_in(&self) -> Value {
+    pub(crate) fn sign_in(&self) -> Value {
         self.import(&self.server.token_set(ADA))
     }
 
     /// Signs Ada in with tokens that ended an hour ago, and a refresh token that has not.
-    pub fn sign_in_expired(&self) -> Value {
+    pub(crate) fn sign_in_expired(&self) -> Value {
         self.import(&self.expired())
     }
 
     /// Tokens that ended an hour ago, and a refresh token that has not.
-    pub fn expired(&self) -> String {
+    pub(crate) fn expired(&self) -> String {
         self.server.set_clock_offset(-7200);
         let set = self.server.token_set(ADA);
         self.server.set_clock_offset(0);
@@ -158,18 +158,18 @@ impl Home {
     }
 
     /// Tokens that end in this many seconds.
-    pub fn short(&self, seconds: u64) -> String {
+    pub(crate) fn short(&self, seconds: u64) -> String {
         let life = Duration::from_secs(seconds);
         self.server.token_set_with(TokenSetOptions::new(ADA).with_access_ttl(life))
     }
 
-    pub fn import(&self, set: &str) -> Value {
+    pub(crate) fn import(&self, set: &str) -> Value {
         self.feed(&["import"], set.as_bytes()).ok();
         serde_json::from_str(set).expect("a token set is JSON")
     }
 
     /// Replaces what differs from run to run.
-    pub fn tidy(&self, text: &str) -> String {
+    pub(crate) fn tidy(&self, text: &str) -> String {
         let text = text.replace(&*self.dir.path().to_string_lossy(), "HOME");
         text.replace(self.server.login_url(), "SERVER").replace(self.server.api_key_id(), "ID")
     }
@@ -177,14 +177,14 @@ impl Home {
 
 impl Ran {
     #[track_caller]
-    pub fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, 0, "{self:?}");
         self.out
     }
 
     /// The exit code and the code in the error object; nothing may stand on standard output.
     #[track_caller]
-    pub fn failure(self) -> (i32, String) {
+    pub(crate) fn failure(self) -> (i32, String) {
         assert_eq!(self.out, "", "{self:?}");
         let error: Value = serde_json::from_str(self.err.trim()).unwrap_or_else(|_| {
             panic!("no error object: {self:?}");
@@ -209,11 +209,11 @@ impl From<Output> for Ran {
 }
 
 /// What a member of an oauth_token object is.
-pub fn part<'a>(set: &'a Value, name: &str) -> &'a str {
+pub(crate) fn part<'a>(set: &'a Value, name: &str) -> &'a str {
     set[name].as_str().expect(name)
 }
 
 /// The pair that `fails` gives.
-pub fn code(exit: i32, code: &str) -> (i32, String) {
+pub(crate) fn code(exit: i32, code: &str) -> (i32, String) {
     (exit, code.to_owned())
 }
