@@ -32,6 +32,8 @@ pub use cotter_seal as seal;
 
 /// Where tokens rest.
 pub mod store {
+    #[cfg(feature = "file")]
+    pub use cotter_store_file::{FileStore as File, KeyFile};
     #[cfg(feature = "memory")]
     pub use cotter_store_memory::Memory;
     #[cfg(feature = "sled")]
