@@ -50,6 +50,7 @@ fn nothing_that_was_acknowledged_is_lost_to_a_kill() {
     let base = tempfile::tempdir().unwrap();
     let mut folder = base.path().join("0");
     let mut acknowledged = [0_u64; KEYS];
+    let mut writes = 0;
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     for kill in 0..kills {
         // Every fourth begins with no store, and is killed while it makes one.
@@ -67,9 +68,17 @@ fn nothing_that_was_acknowledged_is_lost_to_a_kill() {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        let after = Duration::from_millis(state % if kill % 4 == 3 { 60 } else { 250 });
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let reader = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
+        let (begun, wait) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            let tell = |line: &String| drop(begun.send(line.starts_with("SAVED")));
+            lines.map_while(Result::ok).inspect(tell).collect::<Vec<_>>()
+        });
+        // The others are killed while they write.
+        if kill % 4 != 3 {
+            assert!(wait.iter().any(|saved| saved), "kill {kill}: it wrote nothing");
+        }
+        let after = Duration::from_millis(state % if kill % 4 == 3 { 300 } else { 60 });
         std::thread::sleep(after);
         child.kill().unwrap();
         child.wait().unwrap();
@@ -77,6 +86,7 @@ fn nothing_that_was_acknowledged_is_lost_to_a_kill() {
             let words: Vec<_> = line.split(' ').collect();
             if let ["SAVED", n, counter] = words[..] {
                 acknowledged[n.parse::<usize>().unwrap()] = counter.parse().unwrap();
+                writes += 1;
             }
         }
 
@@ -96,5 +106,6 @@ fn nothing_that_was_acknowledged_is_lost_to_a_kill() {
         }
         store.close().unwrap();
     }
-    println!("{kills} kills, {acknowledged:?} writes acknowledged at the end");
+    println!("{kills} kills, {writes} writes acknowledged");
+    assert!(writes > kills, "hardly anything was written");
 }
