@@ -123,7 +123,7 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
 pub(crate) fn leave_room(folder: &Path, bytes: usize) -> Result<(), StoreError> {
     #[cfg(unix)]
     {
-        const RESERVE: u64 = 1024 * 1024;
+        const RESERVE: u64 = 2 * 1024 * 1024;
         let Ok(found) = rustix::fs::statvfs(folder) else {
             return Err(StoreError::new(
                 StoreErrorKind::Unavailable,

@@ -50,7 +50,7 @@
 //!   wait. sled gives its lock back late after a drop; [`SledStore::close`] waits for it.
 //! - **A full disk.** sled needs room even to open for reading: then everything fails with
 //!   [`Full`], and nothing that was saved is lost. To keep out of that, a save is refused with
-//!   [`Full`] while there is still a megabyte left, and then the store can still be read.
+//!   [`Full`] while there are still two megabytes left, and then the store can still be read.
 //! - **Old generations.** sled's log keeps what was replaced or removed until it reuses the space.
 //!   It is sealed, and no load ever gives it; but a removal here is no shredding, and who has both
 //!   the folder and the sealing key can find spent tokens in it. The file store keeps none.

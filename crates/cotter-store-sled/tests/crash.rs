@@ -71,7 +71,9 @@ fn nothing_that_was_acknowledged_is_lost_to_a_kill() {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (begun, wait) = std::sync::mpsc::channel();
         let reader = std::thread::spawn(move || {
-            let tell = |line: &String| drop(begun.send(line.starts_with("SAVED")));
+            let tell = |line: &String| {
+                let _ = begun.send(line.starts_with("SAVED"));
+            };
             lines.map_while(Result::ok).inspect(tell).collect::<Vec<_>>()
         });
         // The others are killed while they write.
