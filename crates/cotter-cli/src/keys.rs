@@ -61,10 +61,48 @@ impl KeySource for Environment {
     }
 }
 
+/// One of the places that a key may come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Environment(Environment),
+    #[cfg(feature = "file")]
+    File(cotter::store::KeyFile),
+}
+
+impl Source {
+    fn inner(&self) -> &dyn KeySource {
+        match self {
+            Self::Environment(source) => source,
+            #[cfg(feature = "file")]
+            Self::File(source) => source,
+        }
+    }
+}
+
+impl KeySource for Source {
+    fn kind(&self) -> &str {
+        self.inner().kind()
+    }
+
+    fn describe(&self) -> &str {
+        self.inner().describe()
+    }
+
+    fn keys(&self, parameters: &[u8]) -> Result<Keys, StoreError> {
+        self.inner().keys(parameters)
+    }
+
+    fn create_if_absent(&self, entropy: &dyn Entropy) -> Result<Vec<u8>, StoreError> {
+        self.inner().create_if_absent(entropy)
+    }
+}
+
 /// The source that a store's header names.
-pub(crate) fn source(name: &str, environment: Environment) -> Result<Box<dyn KeySource>, Failure> {
+pub(crate) fn source(name: &str, environment: Environment) -> Result<Source, Failure> {
     match name {
-        "environment" => Ok(Box::new(environment)),
+        "environment" => Ok(Source::Environment(environment)),
+        #[cfg(feature = "file")]
+        "key-file" => key_file(),
         _ => Err(StoreError::new(
             StoreErrorKind::KeyMissing,
             format!(
@@ -74,4 +112,25 @@ pub(crate) fn source(name: &str, environment: Environment) -> Result<Box<dyn Key
         .with_hint("use the program that made the store, or build cotter with all features")
         .into()),
     }
+}
+
+/// What a new store may take its key from, the best first.
+pub(crate) fn candidates(environment: Environment) -> Vec<Result<Source, Failure>> {
+    if environment.is_set() {
+        return vec![Ok(Source::Environment(environment))];
+    }
+    vec![
+        #[cfg(feature = "file")]
+        key_file(),
+    ]
+}
+
+/// The key in a file of the configuration folder, which is never that of the records.
+#[cfg(feature = "file")]
+fn key_file() -> Result<Source, Failure> {
+    let folder = settings::config_dir().ok_or_else(|| {
+        Failure::usage("there is no configuration folder: neither HOME nor XDG_CONFIG_HOME is set")
+            .with_hint("set one of them, or COTTER_STORE_KEY")
+    })?;
+    Ok(Source::File(cotter::store::KeyFile::new(folder.join("store.key"))))
 }

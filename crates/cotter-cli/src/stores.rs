@@ -3,16 +3,15 @@
 //! A store's header says of which kind it is and where its key was when it was made; every later
 //! run uses exactly that. Only a command that signs in makes a store, and only there is a choice.
 
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
 use cotter::seal::{Header, KeySource};
-use cotter::{BlockingTokenStore, OsEntropy, StoreError, StoreErrorKind};
+use cotter::{BlockingTokenStore, StoreError, StoreErrorKind, StoreKey};
 use serde::Serialize;
 
 use crate::failure::{Code, Failure};
-use crate::keys::{self, Environment};
+use crate::keys::{self, Environment, Source};
 use crate::settings::{Kind, Settings};
 
 /// A store that is open.
@@ -26,6 +25,11 @@ pub(crate) struct Opened {
 pub(crate) trait Store: BlockingTokenStore {
     /// Seals everything with the newest key and says how many records that were.
     fn reseal(&self) -> Result<usize, StoreError>;
+
+    /// Whose records there are, those that cannot be opened included.
+    fn survey(&self) -> Result<Vec<Result<StoreKey, StoreError>>, StoreError> {
+        Ok(self.list()?.into_iter().map(Ok).collect())
+    }
 }
 
 /// Which store is used; what is not known is `None`.
@@ -71,14 +75,21 @@ pub(crate) fn nowhere(settings: &Settings) -> Result<Place, Failure> {
 
 /// What the store in `path` says about itself; `None` where there is none.
 fn header(path: &Path) -> Result<Option<Header>, Failure> {
+    #[cfg(feature = "file")]
+    if let Some(header) = cotter::store::File::header(path)? {
+        return Ok(Some(header));
+    }
+    #[cfg(feature = "sled")]
     match std::fs::read(path.join("header")) {
-        Ok(bytes) => Ok(Some(Header::from_bytes(&bytes)?)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Ok(bytes) => return Ok(Some(Header::from_bytes(&bytes)?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => {
             let what = "the store's header cannot be read";
-            Err(StoreError::new(StoreErrorKind::Other, what).with_source(error).into())
+            return Err(StoreError::new(StoreErrorKind::Other, what).with_source(error).into());
         }
     }
+    let _ = path;
+    Ok(None)
 }
 
 /// Opens a store as its header says, and not otherwise.
@@ -101,9 +112,9 @@ fn known(
             .with_hint("leave --store out, or give another folder with --store-path"));
     }
     let source = keys::source(header.source(), environment)?;
-    let mut place = place(kind, path, &*source);
+    let mut place = place(kind, path, &source);
     place.remarks.push("kind and key source are those that the store was made with".to_owned());
-    Ok(Opened { store: open_as(kind, settings, path, &*source)?, place })
+    Ok(Opened { store: open_as(kind, settings, path, source)?, place })
 }
 
 /// Makes a store: of the kind that was asked for, with the first key source that works.
@@ -112,14 +123,27 @@ fn make(settings: &Settings, path: &Path, environment: Environment) -> Result<Op
         Kind::Auto => Kind::File,
         kind => kind,
     };
-    if !environment.is_set() {
-        return Err(StoreError::new(StoreErrorKind::KeyMissing, "there is no sealing key").into());
+    let mut first = None;
+    for source in keys::candidates(environment) {
+        let made = source.and_then(|source| {
+            let place = place(kind, path, &source);
+            Ok(Opened { store: open_as(kind, settings, path, source)?, place })
+        });
+        match made {
+            Ok(opened) => return Ok(opened),
+            Err(failure) => {
+                tracing::info!(code = failure.code.as_str(), why = failure.message, "not this key");
+                first.get_or_insert(failure);
+            }
+        }
     }
-    let store = open_as(kind, settings, path, &environment)?;
-    Ok(Opened { store, place: place(kind, path, &environment) })
+    Err(first.unwrap_or_else(|| {
+        Failure::new(Code::KeyMissing, "there is no sealing key, and no place to keep one")
+            .with_hint("set COTTER_STORE_KEY; `openssl rand -base64 32` makes a key")
+    }))
 }
 
-fn place(kind: Kind, path: &Path, source: &dyn KeySource) -> Place {
+fn place(kind: Kind, path: &Path, source: &Source) -> Place {
     Place {
         kind: Some(kind.as_str().to_owned()),
         path: Some(path.display().to_string()),
@@ -132,23 +156,36 @@ fn open_as(
     kind: Kind,
     settings: &Settings,
     path: &Path,
-    source: &dyn KeySource,
+    source: Source,
 ) -> Result<Arc<dyn Store>, Failure> {
     match kind {
+        #[cfg(feature = "file")]
+        Kind::File => Ok(Arc::new(cotter::store::File::open(path, source)?)),
         #[cfg(feature = "sled")]
         Kind::Sled => {
             let options =
                 cotter::store::SledOptions::new().with_lock_timeout(settings.lock_timeout);
-            Ok(Arc::new(options.open(path, source, Arc::new(OsEntropy::new()))?))
+            Ok(Arc::new(options.open(path, &source, Arc::new(cotter::OsEntropy::new()))?))
         }
         _ => {
-            let _ = (settings, path, source, OsEntropy::new());
+            let _ = (settings, path, source);
             Err(Failure::new(
                 Code::Store,
                 format!("this cotter was built without the store {}", kind.as_str()),
             )
             .with_hint("build it with that feature, or choose another --store"))
         }
+    }
+}
+
+#[cfg(feature = "file")]
+impl Store for cotter::store::File {
+    fn reseal(&self) -> Result<usize, StoreError> {
+        Self::reseal(self).map(|done| done.moved)
+    }
+
+    fn survey(&self) -> Result<Vec<Result<StoreKey, StoreError>>, StoreError> {
+        Ok(Self::survey(self)?.into_iter().map(|found| found.key).collect())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every command on a signed-in session, word for word, in text and JSON.
 
+#![allow(clippy::unwrap_used, reason = "helpers are not seen as tests")]
+
 mod common;
 
 use common::{ADA, Home, KEY, code, part};
@@ -8,10 +10,14 @@ use serde_json::{Value, json};
 /// One test per store.
 macro_rules! on_each_store {
     ($($name:ident)*) => {
-        mod sled {
+        on_each_store! { file "file" $($name)* }
+        on_each_store! { sled "sled" $($name)* }
+    };
+    ($module:ident $store:literal $($name:ident)*) => {
+        mod $module {
             $(#[test]
             fn $name() {
-                super::$name(super::Home::on("sled"));
+                super::$name(super::Home::on($store));
             })*
         }
     };
@@ -165,15 +171,17 @@ fn token_prints_one_token_and_a_newline(home: Home) {
     assert_eq!(home.server.counters().exchanges, 1);
 
     // A demand that the stored tokens don't meet; then one that no token of this server meets.
-    home.import(&home.short(600));
+    home.sign_in_expired();
     home.ok(&["token", "--min-ttl", "30m"]);
     assert_eq!(home.server.counters().exchanges, 2);
     home.import(&home.short(600));
     home.ok(&["token", "--id", "--min-ttl", "30m"]);
     assert_eq!(home.server.counters().exchanges, 3);
-    home.import(&home.short(600));
+    home.sign_in_expired();
     let ran = home.run(&["token", "--min-ttl", "2h"]);
     assert!(ran.code == 0 && ran.err.contains("do not live as long as was asked for"), "{ran:?}");
+    let ran = home.run(&["token", "--min-ttl", "2h"]);
+    assert!(ran.code == 7 && ran.err.contains("try: ask for less with --min-ttl"), "{ran:?}");
 }
 
 fn sessions_are_told_apart_by_name_server_and_api_key_id(mut home: Home) {

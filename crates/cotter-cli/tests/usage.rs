@@ -1,5 +1,7 @@
 //! What needs no session: words, settings, and what is wrong with them.
 
+#![allow(clippy::unwrap_used, reason = "helpers are not seen as tests")]
+
 mod common;
 
 use std::process::Stdio;

@@ -22,7 +22,9 @@ pub(super) fn run(settings: &Settings, all: bool, everything: bool) -> Result<Ex
     let mut failed = None;
     if let Some(world) = World::open(settings)? {
         if all {
-            for key in sessions::keys(settings, &world, everything)? {
+            let (keys, unreadable) = sessions::keys(settings, &world, everything)?;
+            failed = unreadable.into_iter().next();
+            for key in keys {
                 let session = world.session_of(sessions::provider_of(&key)?, key.session())?;
                 match session.sign_out() {
                     Ok(answer) if answer.was_signed_in => gone.push(key.session().to_owned()),

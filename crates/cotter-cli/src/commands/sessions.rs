@@ -11,14 +11,17 @@ use crate::settings::Settings;
 use crate::text;
 use crate::world::World;
 
+const UNREADABLE: &str = "unreadable";
+
 #[derive(Debug, Serialize)]
 struct Line {
-    session: String,
+    /// `None` for a record that cannot be opened: nobody can tell whose it is.
+    session: Option<String>,
     state: &'static str,
     signed_in: bool,
     access_expires_at: Option<String>,
-    api_key_id: String,
-    base_url: String,
+    api_key_id: Option<String>,
+    base_url: Option<String>,
     /// Why nothing more can be said, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
@@ -27,28 +30,44 @@ struct Line {
 pub(super) fn run(settings: &Settings, everything: bool) -> Result<ExitCode, Failure> {
     let mut lines = Vec::new();
     if let Some(world) = World::open(settings)? {
-        for key in keys(settings, &world, everything)? {
+        let (keys, unreadable) = keys(settings, &world, everything)?;
+        for key in keys {
             lines.push(line(&world, &key)?);
         }
+        lines.extend(unreadable.into_iter().map(|failure| Line {
+            session: None,
+            state: UNREADABLE,
+            signed_in: false,
+            access_expires_at: None,
+            api_key_id: None,
+            base_url: None,
+            problem: Some(failure.message),
+        }));
     }
     output::answer(settings, &lines, || {
         lines.iter().map(|line| to_text(line, everything)).collect()
     })
 }
 
-/// The keys of this server and API key id, or all of them, in order.
+/// The keys of this server and API key id, or all of them, in order; and why there may be more.
 pub(super) fn keys(
     settings: &Settings,
     world: &World<'_>,
     everything: bool,
-) -> Result<Vec<StoreKey>, Failure> {
+) -> Result<(Vec<StoreKey>, Vec<Failure>), Failure> {
     let own = settings.provider()?.store_key("")?;
-    let mut keys = world.store.list()?;
+    let (mut keys, mut unreadable) = (Vec::new(), Vec::new());
+    for found in world.store.survey()? {
+        match found {
+            Ok(key) => keys.push(key),
+            Err(error) => unreadable.push(error.into()),
+        }
+    }
     keys.retain(|key| {
         everything || (key.provider() == own.provider() && key.client() == own.client())
     });
     keys.sort_unstable();
-    Ok(keys)
+    Ok((keys, unreadable))
 }
 
 /// A provider whose sessions are stored under this key, whatever its dialect.
@@ -67,20 +86,21 @@ fn line(world: &World<'_>, key: &StoreKey) -> Result<Line, Failure> {
     };
     let status = status.as_ref();
     Ok(Line {
-        session: key.session().to_owned(),
-        state: status.map_or("unreadable", |status| status.state.as_str()),
+        session: Some(key.session().to_owned()),
+        state: status.map_or(UNREADABLE, |status| status.state.as_str()),
         signed_in: status.is_some_and(|status| status.signed_in),
         access_expires_at: status.and_then(|status| status.access_expires_at).map(text::rfc3339),
-        api_key_id: key.client().to_owned(),
-        base_url: key.provider().to_owned(),
+        api_key_id: Some(key.client().to_owned()),
+        base_url: Some(key.provider().to_owned()),
         problem,
     })
 }
 
 fn to_text(line: &Line, everything: bool) -> String {
-    let mut said = format!("{:<20} {}", text::printable(&line.session), line.state);
+    let shown = |value: &Option<String>| value.as_deref().map_or("?".to_owned(), text::printable);
+    let mut said = format!("{:<20} {}", shown(&line.session), line.state);
     if everything {
-        said = format!("{said:<34} {} {}", line.api_key_id, line.base_url);
+        said = format!("{said:<34} {} {}", shown(&line.api_key_id), shown(&line.base_url));
     }
     if let Some(problem) = &line.problem {
         said = format!("{said} ({problem})");

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use cotter::blocking::Session;
 use cotter::{AccessToken, Clock as _, IdToken, SystemClock};
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::output;
 use crate::settings::{self, Settings};
 use crate::world::World;
@@ -39,7 +39,10 @@ pub(super) fn run(
     world.progress.done();
     // A token is good whether or not it could be stored; that it could not is said all the same.
     let durable = world.make_durable(&session);
-    let token = zeroize::Zeroizing::new(granted?);
+    let token = zeroize::Zeroizing::new(granted.map_err(|failure| match failure.code {
+        Code::Config if min_ttl.is_some() => failure.with_hint("ask for less with --min-ttl"),
+        _ => failure,
+    })?);
     output::secret_line(&token)?;
     durable.map(|()| ExitCode::SUCCESS)
 }

@@ -1,0 +1,261 @@
+//! Refreshes, by real processes: many at once, cut off, refused, offline, signed out meanwhile.
+
+#![allow(clippy::unwrap_used, reason = "helpers are not seen as tests")]
+
+mod common;
+
+use core::time::Duration;
+use std::collections::BTreeSet;
+use std::process::Child;
+use std::time::Instant;
+
+use common::{ADA, Home, Ran, code, part};
+use cotter_emulator::{Config, Fault, Rotation};
+use serde_json::json;
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn end(child: Child) -> Ran {
+    child.wait_with_output().unwrap().into()
+}
+
+fn at_once(home: &Home, many: usize) {
+    home.sign_in_expired();
+    let children: Vec<Child> = (0..many).map(|_| home.spawn(&["token"])).collect();
+    let answers: BTreeSet<String> = children.into_iter().map(|child| end(child).ok()).collect();
+    assert_eq!(answers.len(), 1);
+    let counters = home.server.counters();
+    assert_eq!((counters.exchanges, counters.reuses), (1, 0));
+    assert_eq!(home.json(&["status"])["state"], "fresh");
+}
+
+#[test]
+fn fifty_at_once_on_the_file_store_make_one_exchange_and_get_one_answer() {
+    at_once(&Home::on("file"), 50);
+}
+
+#[test]
+fn fifty_at_once_on_sled_are_slower_and_just_as_right() {
+    at_once(&Home::on("sled"), 50);
+}
+
+#[test]
+#[ignore = "the core takes a journal seen without the lease for a refresh that was cut off"]
+fn forced_refreshes_at_once_never_overlap_nor_reuse() {
+    let home = Home::new();
+    home.sign_in();
+    let children: Vec<Child> = (0..20).map(|_| home.spawn(&["token", "--force-refresh"])).collect();
+    let answers: BTreeSet<String> = children.into_iter().map(|child| end(child).ok()).collect();
+    let counters = home.server.counters();
+    assert_eq!((counters.reuses, counters.max_in_flight), (0, 1));
+    let last = home.ok(&["token"]);
+    assert!(answers.contains(&last));
+    let refresh = home.ok(&["token", "--refresh"]);
+    assert_eq!(Some(refresh.trim()), home.server.current_refresh_token(ADA).as_deref());
+}
+
+#[test]
+#[ignore = "the core takes an import for a grant, and waits"]
+fn an_expired_set_is_refreshed_as_soon_as_it_is_imported() {
+    let home = Home::new();
+    home.server.set_clock_offset(-7200);
+    let set = home.server.token_set(ADA);
+    home.server.set_clock_offset(0);
+    home.import(&set);
+    home.ok(&["token"]);
+    assert_eq!(home.server.counters().exchanges, 1);
+}
+
+#[test]
+fn a_rotation_lost_under_strict_is_uncertain_first_and_then_said_to_be_lost() {
+    let mut home = Home::new();
+    home.set("COTTER_TIMEOUT", "1s");
+    home.sign_in_expired();
+    home.server.fault(Fault::new("drop").after_commit());
+    assert_eq!(home.fails(&["token"]), code(4, "uncertain"));
+    let status = home.json(&["status"]);
+    assert_eq!((&status["signed_in"], &status["state"]), (&json!(true), &json!("expired")));
+    assert_eq!(status["pending_rotation"]["revision"], status["revision"]);
+    assert!(status["pending_rotation"]["since"].as_str().unwrap().ends_with('Z'), "{status}");
+    let doctor = home.json(&["doctor"]);
+    assert_eq!(doctor["pending_rotation"], status["pending_rotation"]);
+    assert!(home.ok(&["doctor"]).contains("note     rotation"));
+    assert_eq!(home.fails(&["token"]), code(3, "rotation_lost"));
+    assert_eq!(home.fails(&["token"]), code(3, "rotation_lost"));
+    assert_eq!(home.fails(&["exec", "true"]), code(3, "rotation_lost"));
+    assert_eq!(home.server.counters().reuses, 1, "asked once, remembered then");
+    assert_eq!(home.json(&["status"])["state"], "rejected");
+    home.sign_in();
+    assert_eq!(home.run(&["token"]).code, 0);
+}
+
+#[test]
+fn a_rotation_lost_within_a_declared_grace_is_got_back() {
+    let grace = Duration::from_secs(30);
+    let config = Config::default().with_rotation(Rotation::Grace(grace));
+    let mut home = Home::with("file", config);
+    home.set("COTTER_ROTATION", "grace=30s");
+    home.sign_in_expired();
+    home.server.fault(Fault::new("drop").after_commit());
+    home.ok(&["token"]);
+    let counters = home.server.counters();
+    assert_eq!((counters.exchanges, counters.grace_replays, counters.reuses), (1, 1, 0));
+}
+
+#[test]
+fn a_refusal_is_exit_3_and_a_usable_token_is_served_all_the_same() {
+    let home = Home::new();
+    home.sign_in_expired();
+    home.server.fault(Fault::new("reject"));
+    assert_eq!(home.fails(&["token"]), code(3, "refused"));
+    assert_eq!(home.fails(&["token"]), code(3, "refused"));
+    assert_eq!(home.server.counters().refresh_requests, 1);
+    let status = home.json(&["status"]);
+    assert_eq!((&status["signed_in"], &status["state"]), (&json!(false), &json!("rejected")));
+
+    let set = home.sign_in();
+    home.server.fault(Fault::new("reject"));
+    assert_eq!(home.fails(&["token", "--force-refresh"]), code(3, "refused"));
+    assert_eq!(home.ok(&["token"]).trim(), part(&set, "access_token"));
+    let status = home.json(&["status"]);
+    assert_eq!((&status["signed_in"], &status["state"]), (&json!(true), &json!("rejected")));
+}
+
+#[test]
+fn a_server_that_fails_is_exit_4_and_a_stale_token_is_served() {
+    let home = Home::new();
+    let set = home.import(&home.short(20));
+    home.server.fault(Fault::new("500"));
+    std::thread::sleep(Duration::from_secs(11));
+    assert_eq!(home.json(&["status"])["state"], "stale");
+    assert_eq!(home.ok(&["token"]).trim(), part(&set, "access_token"));
+    assert_eq!(home.server.counters().refresh_requests, 1);
+    home.sign_in_expired();
+    home.server.fault(Fault::new("500"));
+    assert_eq!(home.fails(&["token"]), code(4, "uncertain"));
+}
+
+#[test]
+fn an_answer_that_makes_no_sense_is_exit_7() {
+    let home = Home::new();
+    home.sign_in_expired();
+    home.server.fault(Fault::new("no-access-token"));
+    assert_eq!(home.fails(&["token"]), code(7, "protocol"));
+    home.sign_in_expired();
+    home.server.fault(Fault::new("no-id-token"));
+    assert_eq!(home.fails(&["token", "--id"]), code(7, "protocol"));
+}
+
+#[test]
+fn an_offline_machine_is_told_so_within_five_seconds() {
+    let mut home = Home::new();
+    let set = home.expired();
+    for address in
+        ["http://127.0.0.1:1/api/v0", "https://cotter.invalid/api/v0", "https://192.0.2.1/api/v0"]
+    {
+        home.set("COTTER_BASE_URL", address);
+        home.import(&set);
+        std::thread::sleep(Duration::from_millis(600));
+        let begun = Instant::now();
+        assert_eq!(home.fails(&["token"]), code(4, "unavailable"), "{address}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{address}: {:?}", begun.elapsed());
+        assert_eq!(home.json(&["status"])["pending_rotation"], json!(null), "it was not spent");
+        let begun = Instant::now();
+        let ran = home.run(&["doctor"]);
+        assert_eq!(ran.code, 4, "{ran:?}");
+        assert!(ran.out.contains("PROBLEM  server    "), "{ran:?}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{address}: {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn who_signs_out_during_somebodys_refresh_is_signed_out() {
+    let home = Home::new();
+    home.sign_in_expired();
+    home.server.pause();
+    let refreshing = home.spawn(&["--format", "json", "token"]);
+    assert!(home.server.wait_for_requests(1, SOON));
+    let doctor = home.json(&["doctor"]);
+    assert_eq!(doctor["lock_holder"]["pid"], json!(refreshing.id()), "{doctor}");
+    let begun = Instant::now();
+    assert_eq!(home.ok(&["logout"]), "signed out: default\n");
+    assert!(begun.elapsed() < Duration::from_secs(2), "it waits for nobody");
+    home.server.resume();
+    assert_eq!(end(refreshing).failure(), code(3, "sign_in_required"));
+    assert_eq!(home.json(&["status"])["state"], "signed_out");
+}
+
+#[test]
+fn who_signs_in_during_somebodys_refresh_wins() {
+    let home = Home::new();
+    home.sign_in_expired();
+    home.server.pause();
+    let refreshing = home.spawn(&["token"]);
+    assert!(home.server.wait_for_requests(1, SOON));
+    let set = home.sign_in();
+    home.server.resume();
+    assert_eq!(end(refreshing).ok().trim(), part(&set, "access_token"));
+    assert_eq!(home.ok(&["token"]).trim(), part(&set, "access_token"));
+}
+
+#[test]
+fn who_may_not_wait_for_the_lock_is_told_who_has_it() {
+    let home = Home::new();
+    home.sign_in_expired();
+    home.server.pause();
+    let refreshing = home.spawn(&["token"]);
+    assert!(home.server.wait_for_requests(1, SOON));
+    let ran = home.run(&["--format", "json", "--lock-timeout", "200ms", "token"]);
+    assert!(ran.err.contains(&format!("process {}", refreshing.id())), "{ran:?}");
+    assert_eq!(ran.failure(), code(4, "locked"));
+    home.server.resume();
+    end(refreshing).ok();
+}
+
+/// Ends the process's right to write files, and gives it back.
+#[cfg(target_os = "linux")]
+fn limit_files(child: &Child, most: Option<u64>) {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let pid = Pid::from_child(child);
+    let limit = Rlimit { current: most, maximum: None };
+    prlimit(Some(pid), Resource::Fsize, limit).unwrap();
+}
+
+/// A process that ends up with a granted set and a store that takes nothing.
+#[cfg(target_os = "linux")]
+fn granted_and_full(home: &Home) -> Child {
+    home.sign_in_expired();
+    home.server.pause();
+    // Too large a file is an error and no signal.
+    let script = format!("trap '' XFSZ; exec {} --format json token", env!("CARGO_BIN_EXE_cotter"));
+    let child = home.program("sh").args(["-c", &script]).spawn().unwrap();
+    assert!(home.server.wait_for_requests(1, SOON));
+    limit_files(&child, Some(0));
+    home.server.resume();
+    child
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_set_that_cannot_be_stored_at_once_is_stored_later() {
+    let home = Home::new();
+    let child = granted_and_full(&home);
+    std::thread::sleep(Duration::from_secs(3));
+    limit_files(&child, None);
+    let token = end(child).ok();
+    assert_eq!(home.ok(&["token"]), token);
+    assert_eq!(home.server.counters().exchanges, 1);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_set_that_cannot_be_stored_for_30_seconds_is_handed_out_and_the_session_said_to_be_lost() {
+    let home = Home::new();
+    let begun = Instant::now();
+    let ran = end(granted_and_full(&home));
+    let took = begun.elapsed();
+    assert!((29..40).contains(&took.as_secs()), "{took:?}");
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert!(ran.err.contains("this session is lost"), "{ran:?}");
+    assert_eq!(ran.out.matches('.').count(), 2, "the token itself is good");
+}
