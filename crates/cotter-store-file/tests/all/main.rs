@@ -71,3 +71,10 @@ fn file_ending(folder: &Path, suffix: &str) -> std::path::PathBuf {
     let mut found = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     found.find(|path| path.to_str().unwrap().ends_with(suffix)).expect("there is one")
 }
+
+/// Says past the harness, which keeps what passing tests print, that something was not tested.
+#[cfg(unix)]
+fn skipped(why: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
