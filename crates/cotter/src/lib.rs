@@ -34,6 +34,10 @@ pub use cotter_seal as seal;
 pub mod store {
     #[cfg(feature = "file")]
     pub use cotter_store_file::{FileStore as File, KeyFile};
+    #[cfg(feature = "keyring")]
+    pub use cotter_store_keyring::{
+        KeyringKey, KeyringStore as Keyring, OsKeyring, runtime_folder,
+    };
     #[cfg(feature = "memory")]
     pub use cotter_store_memory::Memory;
     #[cfg(feature = "sled")]
