@@ -89,7 +89,7 @@ impl Code {
             Self::Store => "`cotter doctor` says which store is used, and why",
             Self::KeyMissing => {
                 "set COTTER_STORE_KEY to the key of this store, or make its key source available; \
-                 else `cotter logout` forgets what cannot be opened"
+                 without it the folder can only be removed, and a sign-in begins anew"
             }
             Self::KeyWrong => {
                 "give the key that this store was made with (COTTER_STORE_KEY), \

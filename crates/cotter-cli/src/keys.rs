@@ -6,6 +6,10 @@ use cotter::{Entropy, StoreError, StoreErrorKind};
 use crate::failure::Failure;
 use crate::settings;
 
+/// How long a keyring may take for one call.
+#[cfg(feature = "keyring")]
+pub(crate) const PATIENCE: core::time::Duration = core::time::Duration::from_secs(5);
+
 const VARIABLE: &str = "COTTER_STORE_KEY";
 const VARIABLE_OLD: &str = "COTTER_STORE_KEY_OLD";
 
@@ -67,6 +71,8 @@ pub(crate) enum Source {
     Environment(Environment),
     #[cfg(feature = "file")]
     File(cotter::store::KeyFile),
+    #[cfg(feature = "keyring")]
+    Keyring(cotter::store::KeyringKey),
 }
 
 impl Source {
@@ -75,6 +81,8 @@ impl Source {
             Self::Environment(source) => source,
             #[cfg(feature = "file")]
             Self::File(source) => source,
+            #[cfg(feature = "keyring")]
+            Self::Keyring(source) => source,
         }
     }
 }
@@ -103,6 +111,8 @@ pub(crate) fn source(name: &str, environment: Environment) -> Result<Source, Fai
         "environment" => Ok(Source::Environment(environment)),
         #[cfg(feature = "file")]
         "key-file" => key_file(),
+        #[cfg(feature = "keyring")]
+        "keyring" => keyring(),
         _ => Err(StoreError::new(
             StoreErrorKind::KeyMissing,
             format!(
@@ -120,6 +130,8 @@ pub(crate) fn candidates(environment: Environment) -> Vec<Result<Source, Failure
         return vec![Ok(Source::Environment(environment))];
     }
     vec![
+        #[cfg(feature = "keyring")]
+        keyring(),
         #[cfg(feature = "file")]
         key_file(),
     ]
@@ -133,4 +145,12 @@ fn key_file() -> Result<Source, Failure> {
             .with_hint("set one of them, or COTTER_STORE_KEY")
     })?;
     Ok(Source::File(cotter::store::KeyFile::new(folder.join("store.key"))))
+}
+
+/// The one key that all of a user's stores share, in the keyring of the operating system.
+#[cfg(feature = "keyring")]
+fn keyring() -> Result<Source, Failure> {
+    use cotter::store::{KeyringKey, OsKeyring, runtime_folder};
+    let key = KeyringKey::with_backend(OsKeyring::native(), "cotter", runtime_folder(), PATIENCE)?;
+    Ok(Source::Keyring(key))
 }

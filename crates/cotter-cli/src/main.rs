@@ -53,6 +53,8 @@ fn run(args: &[OsString], format: &mut Format) -> Result<ExitCode, Failure> {
     *format = settings::format_of(&args.globals);
     let settings = Settings::gather(&args.globals)?;
     log::start(&settings.log)?;
+    tracing::debug!(?settings, "settled");
+    // So that a test can see what a bug would show.
     #[cfg(debug_assertions)]
     if let Ok(planted) = std::env::var("COTTER_TEST_PANIC") {
         panic!("{planted}");

@@ -38,6 +38,9 @@ pub(crate) struct Place {
     pub(crate) kind: Option<String>,
     pub(crate) path: Option<String>,
     pub(crate) key_source: Option<String>,
+    /// Where exactly the key is.
+    #[serde(skip)]
+    pub(crate) key: Option<String>,
     /// For `doctor`: why it is this one.
     #[serde(skip)]
     pub(crate) remarks: Vec<String>,
@@ -47,6 +50,9 @@ pub(crate) struct Place {
 pub(crate) fn open(settings: &Settings) -> Result<Option<Opened>, Failure> {
     let path = settings.store_path()?;
     let environment = Environment::read()?;
+    if settings.store == Kind::Keyring {
+        return keyring(&path).map(Some);
+    }
     match header(&path)? {
         Some(header) => known(settings, &path, &header, environment).map(Some),
         None => Ok(None),
@@ -57,6 +63,9 @@ pub(crate) fn open(settings: &Settings) -> Result<Option<Opened>, Failure> {
 pub(crate) fn create(settings: &Settings) -> Result<Opened, Failure> {
     let path = settings.store_path()?;
     let environment = Environment::read()?;
+    if settings.store == Kind::Keyring {
+        return keyring(&path);
+    }
     match header(&path)? {
         Some(header) => known(settings, &path, &header, environment),
         None => make(settings, &path, environment),
@@ -82,7 +91,14 @@ fn header(path: &Path) -> Result<Option<Header>, Failure> {
     #[cfg(feature = "sled")]
     match std::fs::read(path.join("header")) {
         Ok(bytes) => return Ok(Some(Header::from_bytes(&bytes)?)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if ["marks", "database"].iter().any(|name| path.join(name).exists()) {
+                let what = "the store's header is gone, and its database is not";
+                return Err(StoreError::new(StoreErrorKind::Damaged, what)
+                    .with_hint("bring the folder back from a backup, or remove it and sign in")
+                    .into());
+            }
+        }
         Err(error) => {
             let what = "the store's header cannot be read";
             return Err(StoreError::new(StoreErrorKind::Other, what).with_source(error).into());
@@ -143,12 +159,41 @@ fn make(settings: &Settings, path: &Path, environment: Environment) -> Result<Op
     }))
 }
 
+/// Records in the keyring, which seals them itself; only the lock files are under the folder, which
+/// all who share the keyring must name alike.
+#[cfg(feature = "keyring")]
+fn keyring(path: &Path) -> Result<Opened, Failure> {
+    use cotter::store::{Keyring, OsKeyring};
+    let entropy = Arc::new(cotter::OsEntropy::new());
+    let backend = OsKeyring::native();
+    let what = backend.what();
+    let store = Keyring::with_backend(backend, path.join("locks"), entropy, keys::PATIENCE)?;
+    let place = Place {
+        kind: Some(Kind::Keyring.as_str().to_owned()),
+        path: Some(path.display().to_string()),
+        remarks: vec![format!("records lie in {what}, which seals them; lock files in the folder")],
+        ..Place::default()
+    };
+    Ok(Opened { store: Arc::new(store), place })
+}
+
+#[cfg(not(feature = "keyring"))]
+fn keyring(_path: &Path) -> Result<Opened, Failure> {
+    Err(not_built_in(Kind::Keyring))
+}
+
+fn not_built_in(kind: Kind) -> Failure {
+    Failure::new(Code::Store, format!("this cotter was built without the store {}", kind.as_str()))
+        .with_hint("build it with that feature, or choose another --store")
+}
+
 fn place(kind: Kind, path: &Path, source: &Source) -> Place {
     Place {
         kind: Some(kind.as_str().to_owned()),
         path: Some(path.display().to_string()),
         key_source: Some(source.kind().to_owned()),
-        remarks: vec![format!("its key comes from {}", source.describe())],
+        key: Some(source.describe().to_owned()),
+        remarks: Vec::new(),
     }
 }
 
@@ -169,11 +214,7 @@ fn open_as(
         }
         _ => {
             let _ = (settings, path, source);
-            Err(Failure::new(
-                Code::Store,
-                format!("this cotter was built without the store {}", kind.as_str()),
-            )
-            .with_hint("build it with that feature, or choose another --store"))
+            Err(not_built_in(kind))
         }
     }
 }
@@ -186,6 +227,15 @@ impl Store for cotter::store::File {
 
     fn survey(&self) -> Result<Vec<Result<StoreKey, StoreError>>, StoreError> {
         Ok(Self::survey(self)?.into_iter().map(|found| found.key).collect())
+    }
+}
+
+#[cfg(feature = "keyring")]
+impl Store for cotter::store::Keyring {
+    fn reseal(&self) -> Result<usize, StoreError> {
+        let what = "the keyring seals its records itself";
+        Err(StoreError::new(StoreErrorKind::Unsupported, what)
+            .with_hint("change the keyring's own password; cotter has no key of its own in it"))
     }
 }
 

@@ -97,7 +97,8 @@ fn line(world: &World<'_>, key: &StoreKey) -> Result<Line, Failure> {
 }
 
 fn to_text(line: &Line, everything: bool) -> String {
-    let shown = |value: &Option<String>| value.as_deref().map_or("?".to_owned(), text::printable);
+    let shown =
+        |value: &Option<String>| value.as_deref().map_or_else(|| "?".to_owned(), text::printable);
     let mut said = format!("{:<20} {}", shown(&line.session), line.state);
     if everything {
         said = format!("{said:<34} {} {}", shown(&line.api_key_id), shown(&line.base_url));

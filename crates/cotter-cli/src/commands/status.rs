@@ -125,6 +125,12 @@ pub(super) fn place(place: &Place) -> String {
         line.push_str(", key from ");
         line.push_str(source);
     }
+    // A file has to be backed up; the others say all there is.
+    if let Some(key) =
+        place.key.as_ref().filter(|_| place.key_source.as_deref() == Some("key-file"))
+    {
+        line.push_str(&format!(" ({})", text::printable_path(key)));
+    }
     line
 }
 

@@ -1,0 +1,73 @@
+//! What is shown on a terminal, and only there.
+
+#![allow(clippy::unwrap_used, reason = "helpers are not seen as tests")]
+#![cfg(unix)]
+
+mod common;
+
+use core::time::Duration;
+use std::fs::File;
+use std::io::Read as _;
+use std::process::Stdio;
+
+use common::Home;
+use cotter_emulator::Fault;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+const SLOW: Duration = Duration::from_millis(2500);
+
+/// Runs with a terminal for standard error; gives the exit code, standard output, and the terminal's
+/// text.
+fn on_terminal(home: &Home, arguments: &[&str]) -> (i32, String, String) {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let side = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let out =
+        home.command(arguments).env("TERM", "xterm").stderr(Stdio::from(side)).output().unwrap();
+    let mut shown = Vec::new();
+    // The end of a terminal whose other side is closed is an error on Linux.
+    let _ = File::from(terminal).read_to_end(&mut shown);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (out.status.code().unwrap(), text(out.stdout), text(shown))
+}
+
+#[test]
+fn what_takes_longer_than_a_second_says_so_and_goes_away() {
+    let home = Home::new();
+    home.sign_in_expired();
+    home.server.fault(Fault::delay(SLOW));
+    let (code, out, shown) = on_terminal(&home, &["token"]);
+    assert_eq!((code, out.lines().count()), (0, 1));
+    assert!(shown.contains("waiting for the server ..."), "{shown:?}");
+    assert!(shown.ends_with("\r\u{1b}[2K"), "{shown:?}");
+
+    home.server.fault(Fault::delay(SLOW));
+    let (_, _, shown) = on_terminal(&home, &["-q", "token", "--force-refresh"]);
+    assert_eq!(shown, "");
+    home.server.fault(Fault::delay(SLOW));
+    let ran = home.run(&["token", "--force-refresh"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "nothing where there is no terminal");
+}
+
+#[test]
+fn what_is_quick_says_nothing() {
+    let home = Home::new();
+    home.sign_in_expired();
+    assert_eq!(on_terminal(&home, &["token"]).2, "");
+    assert_eq!(on_terminal(&home, &["token"]).2, "");
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let mut home = Home::new();
+    let (code, _, shown) = on_terminal(&home, &["token"]);
+    assert!(code == 3 && shown.contains("\u{1b}[1;31mcotter:"), "{shown:?}");
+    assert!(!home.run(&["token"]).err.contains('\u{1b}'));
+    home.set("NO_COLOR", "1").sign_in();
+    for arguments in [&["token", "--id", "-v"] as &[&str], &["-vvv", "status"], &["nonsense"]] {
+        let shown = on_terminal(&home, arguments).2;
+        assert!(!shown.is_empty() && !shown.contains('\u{1b}'), "{shown:?}");
+    }
+}
