@@ -127,7 +127,7 @@ pub(crate) async fn shut_down(
     Shutdown {
         not_durable: entries
             .iter()
-            .filter(|entry| entry.has_kept() || entry.view().is_some_and(|view| view.unpersisted))
+            .filter(|entry| entry.has_kept() || entry.has_unpersisted_view())
             .map(name)
             .collect(),
         unfinished: entries.iter().filter(|entry| entry.flight().is_some()).map(name).collect(),

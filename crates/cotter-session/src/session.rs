@@ -112,6 +112,12 @@ impl Session {
         self.entry.cached(self.shared.world.clock.boot())
     }
 
+    /// Whether somebody is refreshing this session right now, in this process.
+    #[must_use]
+    pub fn is_refreshing(&self) -> bool {
+        self.entry.flight().is_some()
+    }
+
     /// An ID token that is valid now, refreshed if it had to be.
     ///
     /// # Errors
@@ -137,8 +143,7 @@ impl Session {
     pub async fn status(&self) -> Result<Status, Error> {
         let cx = self.shared.common.context(self.entry.key());
         let mut status = drive(flow::inspect(cx), &self.shared.world, |_| ()).await?;
-        let unpersisted = self.entry.view().is_some_and(|view| view.unpersisted);
-        status.unpersisted = unpersisted && status.state != State::SignedOut;
+        status.unpersisted = self.entry.has_unpersisted_view() && status.state != State::SignedOut;
         Ok(status)
     }
 

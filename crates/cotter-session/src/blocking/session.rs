@@ -104,6 +104,12 @@ impl Session {
         self.entry.cached(self.shared.world.clock.boot())
     }
 
+    /// Whether somebody is refreshing this session right now, in this process.
+    #[must_use]
+    pub fn is_refreshing(&self) -> bool {
+        self.entry.flight().is_some()
+    }
+
     /// An ID token that is valid now, refreshed if it had to be.
     ///
     /// # Errors
