@@ -46,6 +46,7 @@ fn an_existing_entry_is_never_overwritten() {
 #[test]
 fn many_at_once_make_one_key() {
     let (fake, locks) = (Fake::default(), tempfile::tempdir().unwrap());
+    fake.state().slow = Duration::from_millis(5);
     let ids: Vec<_> = std::thread::scope(|scope| {
         let make = || {
             let source = source(&fake, &locks);

@@ -239,14 +239,3 @@ fn kernel() {
     }
     contract(OsKeyring::keyutils, "kernel keyring");
 }
-
-#[cfg(feature = "keyutils")]
-#[test]
-fn kernel_refused() {
-    if !in_state("kernel-refused") {
-        return;
-    }
-    let error = part_of(OsKeyring::keyutils()).store().probe().unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Locked, "{error:?}");
-    done("kernel keyring: without a session of one's own it is refused by name");
-}

@@ -23,7 +23,7 @@ fn a_write_that_hangs_is_uncertain_and_nothing_overtakes_it() {
 
     // The later one has not begun when its time is over, and never will.
     let began = Instant::now();
-    let error = store.save(&key("a"), &record(10, 2), Expected::Absent, first(2)).unwrap_err();
+    let error = store.save(&key("b"), &record(10, 2), Expected::Absent, first(2)).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     assert!(began.elapsed() < Duration::from_secs(5));
     assert!(store.load(&key("a")).is_err(), "a load does not wait for ever");
@@ -32,6 +32,7 @@ fn a_write_that_hangs_is_uncertain_and_nothing_overtakes_it() {
     let loaded = patiently(|| store.load(&key("a")).ok().flatten());
     assert_eq!(loaded.revision, first(1));
     assert_eq!(loaded.record.unwrap(), record(10, 1));
+    assert!(patiently(|| store.load(&key("b")).ok()).is_none(), "it was written all the same");
 }
 
 #[test]
@@ -98,6 +99,7 @@ fn two_processes_share_records_leases_and_swaps() {
 fn two_processes_that_count_lose_no_update() {
     let (fake, locks) = (Fake::limited(128), tempfile::tempdir().unwrap());
     let path = locks.path();
+    fake.state().slow = Duration::from_millis(2);
     let start = store_at(&fake, path, PATIENCE);
     start.save(&key("a"), &record(0, 0), Expected::Absent, first(1)).unwrap();
     std::thread::scope(|scope| {

@@ -61,16 +61,19 @@ fn main() {
         let began = Instant::now();
         let store = open(&folder);
         let opened = began.elapsed();
-        let mut times = measure(2000, |n| {
-            let loaded = store.load(&key(n * 7919 % sessions)).unwrap().unwrap();
+        let load = |n| {
+            let loaded = store.load(&key(n)).unwrap().unwrap();
             assert_eq!(loaded.record.unwrap().len(), RECORD);
-        });
-        let (half, most) = quantiles(&mut times);
+        };
+        // Each session for the first time, then a hundred of them again and again.
+        let mut cold = measure(2000.min(sessions), |n| load(n * 7919 % sessions));
+        let mut warm = measure(5000, |n| load(n % 100 * 7919 % sessions));
+        let ((cold, _), (warm, most)) = (quantiles(&mut cold), quantiles(&mut warm));
         store.close().unwrap();
         let size = fs::metadata(folder.join("database/db")).unwrap().len() / 1024 / 1024;
         println!(
-            "{sessions:>7} sessions: load {half:?} (95%: {most:?}), open {opened:?}, log {size} MiB, \
-             save without a disk {each:?}"
+            "{sessions:>7} sessions: load {warm:?} (95%: {most:?}), the first time {cold:?}, \
+             open {opened:?}, log {size} MiB, save without a disk {each:?}"
         );
     }
 }

@@ -4,6 +4,7 @@ use core::panic::AssertUnwindSafe;
 use core::time::Duration;
 use std::panic::catch_unwind;
 use std::path::Path;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
@@ -132,9 +133,28 @@ impl Engine {
         })
     }
 
-    /// Gives the database back; sled may still write while it does.
-    pub(crate) fn close(self) {
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(self.db)));
+    /// Gives the database back, on a thread of its own: after a write that failed for want of space,
+    /// sled waits for ever for that write as it goes.
+    pub(crate) fn close(self) -> Closing {
+        let (done, closed) = mpsc::channel();
+        let drop_it = move || {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(self.db)));
+            let _ = done.send(());
+        };
+        // Where no thread can be had, the closure is dropped here, and the database with it.
+        let _ = thread::Builder::new().name("cotter-sled".into()).spawn(drop_it);
+        Closing(closed)
+    }
+}
+
+/// A database on its way out.
+#[derive(Debug)]
+pub(crate) struct Closing(mpsc::Receiver<()>);
+
+impl Closing {
+    /// Whether it is gone, after waiting this long for it at most.
+    pub(crate) fn is_over(&self, wait: Duration) -> bool {
+        !matches!(self.0.recv_timeout(wait), Err(mpsc::RecvTimeoutError::Timeout))
     }
 }
 
@@ -185,4 +205,26 @@ fn panicked() -> StoreError {
 
 pub(crate) fn damaged(message: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Damaged, message).with_hint(disk::DAMAGED_HINT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_inside_sled_is_damage_and_goes_no_further() {
+        let error = guarded(|| -> sled::Result<()> { panic!("as sled does") }).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Damaged);
+    }
+
+    #[test]
+    fn a_full_disk_is_full_however_sled_says_it() {
+        use std::io::{Error, ErrorKind};
+        for error in [
+            Error::from(ErrorKind::StorageFull),
+            Error::other("wrapped: No space left on device (os error 28)"),
+        ] {
+            assert_eq!(named(sled::Error::Io(error)).kind(), StoreErrorKind::Full);
+        }
+    }
 }

@@ -15,6 +15,8 @@ use crate::lock;
 use crate::marks::{Mark, Marks};
 
 pub(crate) const KIND: &str = "sled";
+/// How long a database that failed is waited for; sled may never be done with it.
+pub(crate) const GRACE: Duration = Duration::from_millis(500);
 
 /// The names in the store's folder.
 #[derive(Debug)]
@@ -140,7 +142,7 @@ fn open_and_check(
     match checked {
         Ok(writer) => Ok((engine, writer)),
         Err(error) => {
-            engine.close();
+            engine.close().is_over(GRACE);
             Err(error)
         }
     }

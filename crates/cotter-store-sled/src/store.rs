@@ -12,7 +12,7 @@ use cotter_core::{
 use cotter_seal::{KeySource, RecordName, Vault};
 
 use crate::disk;
-use crate::engine::{Change, Engine, damaged};
+use crate::engine::{Change, Closing, Engine, damaged};
 use crate::leases::Leases;
 use crate::lock::{self, FolderLock};
 use crate::opening::{self, Places, Writer};
@@ -118,8 +118,8 @@ pub struct SledStore {
 
 enum State {
     Open(Engine),
-    /// A write failed half-way; the next call opens the database again.
-    Failed,
+    /// A write failed half-way; once sled has let go, the next call opens the database again.
+    Failed(StoreErrorKind, Mutex<Closing>),
     /// The disk refused a sync, and what is in the kernel's memory may not be on it: ended for good.
     Unsynced,
     Closed,
@@ -148,7 +148,8 @@ impl SledStore {
     /// Later calls fail with `Unavailable`. Dropping the store does the same without the wait.
     ///
     /// # Errors
-    /// `Timeout` if sled has not given its lock back within the time that opening would wait;
+    /// `Timeout` if sled has not given its lock back within the time that opening would wait, or five
+    /// seconds;
     /// everything that was saved is durable all the same.
     pub fn close(&self) -> Result<(), StoreError> {
         let mut writer = self.writer();
@@ -157,10 +158,13 @@ impl SledStore {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             core::mem::replace(&mut *state, State::Closed)
         };
+        // Who opens without patience still wants to know that it is closed.
+        let patience = self.patience.max(Duration::from_secs(5));
+        let deadline = opening::deadline(patience);
         if let State::Open(engine) = was {
-            engine.close();
+            engine.close().is_over(patience);
         }
-        let free = lock::wait_until_free(&self.places.log(), opening::deadline(self.patience));
+        let free = lock::wait_until_free(&self.places.log(), deadline);
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
         if free {
             return Ok(());
@@ -215,10 +219,7 @@ impl SledStore {
     ) -> Result<T, StoreError> {
         match &*self.state() {
             State::Open(engine) => call(engine),
-            State::Failed => Err(StoreError::new(
-                StoreErrorKind::Unavailable,
-                "the database failed and is not open again yet",
-            )),
+            State::Failed(kind, _) => Err(failed(*kind)),
             State::Unsynced => Err(StoreError::new(
                 StoreErrorKind::Other,
                 "the disk refused to sync the database, and what is on it is not known",
@@ -232,11 +233,16 @@ impl SledStore {
 
     /// Opens the database again after a write that failed, once for whoever comes first.
     fn recover(&self) -> Result<(), StoreError> {
-        if !matches!(*self.state(), State::Failed) {
+        if !matches!(*self.state(), State::Failed(..)) {
             return Ok(());
         }
         let mut writer = self.writer();
-        if !matches!(*self.state(), State::Failed) {
+        if let State::Failed(kind, closing) = &*self.state() {
+            let closing = closing.lock().unwrap_or_else(PoisonError::into_inner);
+            if !closing.is_over(opening::GRACE) {
+                return Err(failed(*kind));
+            }
+        } else {
             return Ok(());
         }
         let (engine, opened) = opening::database(&self.places, opening::deadline(self.patience))?;
@@ -245,13 +251,18 @@ impl SledStore {
         Ok(())
     }
 
-    fn fail(&self, with: State) {
-        let was = {
-            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            core::mem::replace(&mut *state, with)
-        };
-        if let State::Open(engine) = was {
-            engine.close();
+    /// Takes the database out of use: for good, or, with the kind of a failed write, until it can be
+    /// opened again.
+    fn fail(&self, kind: Option<StoreErrorKind>, for_good: State) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if let State::Open(engine) = core::mem::replace(&mut *state, for_good) {
+            let closing = engine.close();
+            match kind {
+                Some(kind) => *state = State::Failed(kind, Mutex::new(closing)),
+                None => {
+                    closing.is_over(opening::GRACE);
+                }
+            }
         }
     }
 
@@ -319,19 +330,22 @@ impl SledStore {
             engine.apply(&name, change, mark)?;
             engine.flush()
         });
-        let (error, state) = match written {
+        let (error, again) = match written {
             Ok(()) => match ready.synced.sync().and_then(|()| ready.marks.raise(mark)) {
                 Ok(()) => {
                     ready.mark = mark;
                     *self.pending() = None;
                     return Ok(());
                 }
-                Err(error) => (error, State::Unsynced),
+                Err(error) => (error, None),
             },
-            Err(error) => (error, State::Failed),
+            Err(error) => {
+                let kind = error.kind();
+                (error, Some(kind))
+            }
         };
         *writer = None;
-        self.fail(state);
+        self.fail(again, State::Unsynced);
         *self.pending() = None;
         Err(error)
     }
@@ -423,15 +437,20 @@ impl BlockingTokenStore for SledStore {
 
 impl Drop for SledStore {
     fn drop(&mut self) {
-        self.fail(State::Closed);
+        self.fail(None, State::Closed);
     }
+}
+
+fn failed(kind: StoreErrorKind) -> StoreError {
+    StoreError::new(kind, "an earlier write failed, and sled has not let go of its files since")
+        .with_hint("free some space if the disk is full, then start the program again")
 }
 
 impl fmt::Debug for SledStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match *self.state() {
             State::Open(_) => "open",
-            State::Failed => "failed",
+            State::Failed(..) => "failed",
             State::Unsynced => "unsynced",
             State::Closed => "closed",
         };

@@ -343,25 +343,34 @@ impl Replayed {
     }
 }
 
+/// A small file system, gone when dropped; `None` where none can be mounted.
+struct Small(PathBuf);
+
+impl Small {
+    fn mount(on: &Path, size: &str) -> Option<Self> {
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "tmpfs"])
+            .arg(on)
+            .stderr(Stdio::null())
+            .status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(on.to_path_buf()));
+        }
+        println!("skipped: a small file system can't be mounted here");
+        None
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
 #[test]
 fn a_full_disk_is_named_and_loses_nothing() {
     let base = tempfile::tempdir().unwrap();
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs"])
-        .arg(base.path())
-        .stderr(Stdio::null())
-        .status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        println!("skipped: a small file system can't be mounted here");
-        return;
-    }
-    struct Mounted<'a>(&'a Path);
-    impl Drop for Mounted<'_> {
-        fn drop(&mut self) {
-            let _ = Command::new("umount").arg("-l").arg(self.0).status();
-        }
-    }
-    let _mounted = Mounted(base.path());
+    let Some(_mounted) = Small::mount(base.path(), "8m") else { return };
     let folder = base.path().join("store");
     let ballast = base.path().join("ballast");
     let store = open(&folder).unwrap();
@@ -409,4 +418,66 @@ fn a_full_disk_is_named_and_loses_nothing() {
     assert_eq!(store.list().unwrap().len(), saved + 1);
     revision = store.load(&key("kept")).unwrap().unwrap().revision;
     assert_eq!(revision, first(1));
+}
+
+/// sled writes more than it is given; when that meets the end of the disk, sled itself fails, and
+/// waits for ever as it goes.
+#[test]
+fn a_disk_that_fills_under_sled_ends_in_an_error_and_not_in_a_hang() {
+    let base = tempfile::tempdir().unwrap();
+    let Some(_mounted) = Small::mount(base.path(), "32m") else { return };
+    let folder = base.path().join("store");
+    let ballast = base.path().join("ballast");
+    let store = open(&folder).unwrap();
+    for n in 0..5 {
+        let long = SecretBytes::from(vec![n; 900_000]);
+        store.save(&key(&format!("long {n}")), &long, Expected::Absent, first(1)).unwrap();
+    }
+    let rest = fs::File::create(&ballast).unwrap();
+    let free = rustix::fs::statvfs(base.path()).unwrap();
+    let leave = 2 * 1024 * 1024 + 64 * 1024;
+    let size = free.f_bavail * free.f_frsize - leave;
+    std::io::copy(&mut std::io::Read::take(std::io::repeat(1), size), &mut &rest).unwrap();
+    drop(rest);
+
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let mut saved = 0;
+        let error = loop {
+            let name = key(&format!("short {saved}"));
+            match store.save(&name, &record("short"), Expected::Absent, first(1)) {
+                Ok(_) => saved += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), StoreErrorKind::Full, "{error:?}");
+        println!("{saved} short records fitted; then: {error}");
+        // With room again it goes on, or says what to do; both at once.
+        fs::remove_file(&ballast).unwrap();
+        match store.load(&key("short 0")) {
+            Ok(found) => assert_eq!(found.unwrap().record.unwrap(), record("short")),
+            Err(error) => {
+                println!("afterwards: {error}");
+                assert_eq!(error.kind(), StoreErrorKind::Full, "{error:?}");
+                assert!(error.hint().unwrap().contains("start the program again"));
+            }
+        }
+        drop(store);
+        sender.send(saved).unwrap();
+    });
+    let saved = match receiver.recv_timeout(core::time::Duration::from_secs(60)) {
+        Ok(saved) => saved,
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
+        Err(_) => std::panic::resume_unwind(thread.join().unwrap_err()),
+    };
+    // Another process finds everything: sled's lock goes with the first one at the latest.
+    let copied = base.path().join("copy");
+    let status = Command::new("cp").arg("-a").args([&folder, &copied]).status().unwrap();
+    assert!(status.success());
+    let store = open(&copied).unwrap();
+    for n in 0..saved {
+        let loaded = store.load(&key(&format!("short {n}"))).unwrap().unwrap();
+        assert_eq!(loaded.record.unwrap(), record("short"), "short {n}");
+    }
+    assert!(store.load(&key("long 4")).unwrap().is_some());
 }

@@ -23,6 +23,8 @@ pub struct State {
     pub fails: Option<StoreErrorKind>,
     /// How many more changes happen before the process "dies": all later calls fail.
     pub changes_left: Option<usize>,
+    /// Every read takes so long, and what it gives is from its beginning.
+    pub slow: Duration,
     /// Changes wait, then happen.
     pub held: bool,
     pub waiting: usize,
@@ -112,7 +114,11 @@ impl Backend for Fake {
     fn get(&mut self, name: &str) -> Result<Option<SecretBytes>, StoreError> {
         let state = self.state();
         state.check()?;
-        Ok(state.entries.get(name).map(|secret| SecretBytes::from(secret.as_slice())))
+        let found = state.entries.get(name).map(|secret| SecretBytes::from(secret.as_slice()));
+        let slow = state.slow;
+        drop(state);
+        std::thread::sleep(slow);
+        Ok(found)
     }
 
     fn set(&mut self, name: &str, secret: &SecretBytes) -> Result<(), StoreError> {
