@@ -40,7 +40,10 @@
 //! [`Unavailable`]: cotter_core::StoreErrorKind::Unavailable
 
 mod backend;
-#[cfg(any(feature = "native", feature = "keyutils"))]
+#[cfg(any(
+    all(feature = "native", any(target_os = "linux", target_os = "macos", windows)),
+    all(feature = "keyutils", target_os = "linux"),
+))]
 mod core_ring;
 mod index;
 mod key;
@@ -53,7 +56,10 @@ mod store;
 mod worker;
 
 pub use backend::Backend;
-#[cfg(any(feature = "native", feature = "keyutils"))]
+#[cfg(any(
+    all(feature = "native", any(target_os = "linux", target_os = "macos", windows)),
+    all(feature = "keyutils", target_os = "linux"),
+))]
 pub use core_ring::OsKeyring;
 pub use key::KeyringKey;
 pub use locks::runtime_folder;

@@ -1,7 +1,7 @@
 //! Real keyrings. `tests/keyring/secret-service.sh` prepares each state and says which one it is in
 //! `COTTER_TEST_KEYRING`; a test whose state it is not says so and passes.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "it is a test")]
-#![cfg(target_os = "linux")]
+#![cfg(all(feature = "native", target_os = "linux"))]
 
 mod common;
 
