@@ -73,10 +73,7 @@ async fn ten_thousand_tasks_share_one_failure() {
         })
         .collect();
     for caller in callers {
-        assert!(matches!(
-            caller.await.unwrap(),
-            ErrorKind::Unavailable { uncertain: true, .. }
-        ));
+        assert!(matches!(caller.await.unwrap(), ErrorKind::Unavailable { uncertain: true, .. }));
     }
     assert_eq!(server.counters().refresh_requests, 1);
 }
@@ -149,7 +146,8 @@ async fn a_flow_that_its_caller_owns_would_lose_it() {
     session(&server, &clock, store.clone()).sign_in(tokens(&server)).await.unwrap();
     clock.advance(Duration::from_secs(3601));
     server.fault(Fault::new("drip").after_commit());
-    let mut owned = Box::pin(drive_here(server_flow(&server, &clock, &store), clock, store.clone()));
+    let mut owned =
+        Box::pin(drive_here(server_flow(&server, &clock, &store), clock, store.clone()));
     for _ in 0..10_000 {
         let mut cx = Context::from_waker(Waker::noop());
         let poll = owned.as_mut().poll(&mut cx);
@@ -293,8 +291,7 @@ async fn a_sign_out_elsewhere_takes_effect_within_the_interval() {
     let server = Emulator::start(Config::default()).unwrap();
     let clock = ManualClock::new();
     let store = Memory::shared();
-    let (here, there) =
-        (session(&server, &clock, store.clone()), session(&server, &clock, store));
+    let (here, there) = (session(&server, &clock, store.clone()), session(&server, &clock, store));
     here.sign_in(tokens(&server)).await.unwrap();
     there.access_token().await.unwrap();
     here.sign_out().await.unwrap();

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use crate::error::{Error, SignInReason};
-use crate::life::{Freshness, Life};
+use crate::life::Freshness;
 use crate::policy::Policy;
 use crate::provider::Unfit;
 use crate::record::{Fingerprint, Record, Timed};
@@ -22,7 +22,7 @@ pub struct Visible<T> {
     pub fresh_until: BootTime,
     /// Until then it may be handed out.
     pub usable_until: BootTime,
-    /// When it came.
+    /// When it was issued; [`BootTime::PAST`] if before this boot.
     pub received: BootTime,
     /// Its whole life.
     pub total: Duration,
@@ -33,12 +33,14 @@ impl<T> Visible<T> {
     where
         T: Clone,
     {
-        let Life { received_boot, boot_id, total, .. } = timed.life;
+        let total = timed.life.total;
+        // How much of its life has passed, by whichever clock says more: counts imported tokens too.
+        let age = total.saturating_sub(timed.life.left(now));
         Self {
             token: timed.token.clone(),
             fresh_until: timed.life.fresh_until(now, policy, jitter),
             usable_until: timed.life.usable_until(now, policy),
-            received: if boot_id == now.boot_id { received_boot } else { BootTime::PAST },
+            received: now.boot.saturating_sub(age),
             total,
         }
     }
@@ -56,6 +58,9 @@ impl<T> Visible<T> {
 
     /// Whether it was granted so recently that asking again at once would bring the same.
     fn just_granted(&self, boot: BootTime) -> Option<Duration> {
+        if self.received == BootTime::PAST {
+            return None;
+        }
         let moment = Duration::from_secs(10).min(self.total / 2);
         moment.checked_sub(boot.saturating_since(self.received)).filter(|left| !left.is_zero())
     }
