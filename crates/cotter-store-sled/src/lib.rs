@@ -39,6 +39,13 @@
 //! is counted in a file of its own, synced too; only then does the call return, and only then does
 //! a load see it. A failed sync ends the store until it is opened again.
 //!
+//! Seen by strace, 31 writes came to 33 `fsync` of the log and 31 of the count, where sled alone made
+//! none of either; the recorded calls, replayed up to each sync with what was not synced dropped at
+//! random, always left the last acknowledged record or the next one. A save costs about 1.3 times a
+//! bare write, `fsync`, rename and `fsync` of the folder. A load takes as long among a hundred
+//! thousand sessions as among a hundred (some 15 us; 50 us when it has to be read from the file);
+//! opening reads every record's revision, which is a second for a hundred thousand.
+//!
 //! That file, the high-water mark, also tells damage from absence: sled repairs a damaged log by
 //! forgetting its end, in silence, and what it forgets is a newer refresh token. A database that is
 //! behind its mark, or whose records don't add up to it, is [`Damaged`] as a whole and is not read.
@@ -50,7 +57,9 @@
 //!   wait. sled gives its lock back late after a drop; [`SledStore::close`] waits for it.
 //! - **A full disk.** sled needs room even to open for reading: then everything fails with
 //!   [`Full`], and nothing that was saved is lost. To keep out of that, a save is refused with
-//!   [`Full`] while there are still two megabytes left, and then the store can still be read.
+//!   [`Full`] while there are still two megabytes left, and then the store can still be read. Where
+//!   somebody else fills the disk under sled, sled does not recover while the process lives: the
+//!   store says so, and the program has to be started again.
 //! - **Old generations.** sled's log keeps what was replaced or removed until it reuses the space.
 //!   It is sealed, and no load ever gives it; but a removal here is no shredding, and who has both
 //!   the folder and the sealing key can find spent tokens in it. The file store keeps none.

@@ -128,6 +128,8 @@ fn open_and_check(
     mut marks: Marks,
     deadline: Instant,
 ) -> Result<(Engine, Writer), StoreError> {
+    lock::wait_until_free(&places.log(), deadline);
+    remove_unfinished_snapshots(&places.database())?;
     let engine = Engine::open(&places.database(), deadline)?;
     let checked = check(&engine, marks.highest).and_then(|mark| {
         // What a crash left unsynced is made durable before anybody sees it.
@@ -146,6 +148,21 @@ fn open_and_check(
             Err(error)
         }
     }
+}
+
+/// sled takes a snapshot that it was still writing, when the disk was full or it was killed, for the
+/// newest one, and then itself for damaged. It never counted: the log has everything.
+fn remove_unfinished_snapshots(folder: &Path) -> Result<(), StoreError> {
+    let failed = |error| disk::io_error(error, "sled's folder can't be read");
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 /// The database's own mark, if everything that it and the mark file count is there.

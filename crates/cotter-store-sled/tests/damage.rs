@@ -318,3 +318,18 @@ fn a_database_that_is_gone_is_not_an_empty_one() {
         }
     }
 }
+
+#[test]
+fn a_snapshot_that_was_cut_off_is_no_damage() {
+    let base = tempfile::tempdir().unwrap();
+    let folder = base.path().join("store");
+    let store = open(&folder).unwrap();
+    store.save(&key("a"), &SecretBytes::default(), Expected::Absent, first(1)).unwrap();
+    store.close().unwrap();
+    for cut in [b"".as_slice(), b"a few bytes", &[7; 500]] {
+        fs::write(folder.join("database/snap.00000000FFFFFFFF.generating"), cut).unwrap();
+        let store = open(&folder).unwrap();
+        assert!(store.load(&key("a")).unwrap().unwrap().record.is_ok());
+        store.close().unwrap();
+    }
+}
