@@ -1,7 +1,7 @@
 //! One file of scenarios, run on the async and on the blocking face, over real sockets against the
 //! emulator; time moves only when a scenario moves it.
 
-#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs)]
 
 use core::time::Duration;
 
@@ -472,7 +472,7 @@ both! {
             rig.server.fault(fault);
             let error = session.access().unwrap_err();
             texts.push(format!("{error} {error:?} {error:#?}"));
-            let mut source = std::error::Error::source(&error);
+            let mut source = core::error::Error::source(&error);
             while let Some(inner) = source {
                 texts.push(format!("{inner} {inner:?}"));
                 source = inner.source();

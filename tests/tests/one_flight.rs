@@ -1,6 +1,6 @@
 //! Any number of callers, one exchange; and callers that go away take nothing with them.
 
-#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs)]
 
 use core::pin::Pin;
 use core::task::{Context, Waker};

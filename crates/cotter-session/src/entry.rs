@@ -120,10 +120,6 @@ impl<F: Flight> Entry<F> {
         self.view.load().as_ref().is_some_and(|view| view.unpersisted)
     }
 
-    pub(crate) fn view(&self) -> Option<Arc<View>> {
-        self.view.load_full()
-    }
-
     pub(crate) fn memory(&self) -> Memory {
         self.lock().memory.clone()
     }

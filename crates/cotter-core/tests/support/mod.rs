@@ -1,7 +1,8 @@
 //! A driver in virtual time over a model of a store and a scripted server; it writes a transcript.
 
 #![allow(dead_code, unreachable_pub, reason = "not every test file needs everything")]
-#![allow(clippy::std_instead_of_core, clippy::type_complexity, clippy::unwrap_used)]
+#![allow(clippy::result_large_err, clippy::std_instead_of_core)]
+#![allow(clippy::type_complexity, clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
