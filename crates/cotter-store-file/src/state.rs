@@ -49,11 +49,8 @@ impl State {
     /// The vault of the header that stands there now.
     pub(crate) fn current(&self, folder: &Folder) -> Result<Current, StoreError> {
         let known = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let found =
-            std::fs::symlink_metadata(folder.header()).map_err(|error| match error.kind() {
-                std::io::ErrorKind::NotFound => no_header(folder),
-                _ => fail::reading(error, "the store's header cannot be looked at"),
-            })?;
+        let found = std::fs::symlink_metadata(folder.header())
+            .map_err(|error| cannot_look(folder, error))?;
         if sys::stamp(&found) == known.stamp { Ok(known) } else { self.again(folder) }
     }
 
@@ -69,6 +66,14 @@ fn read(opener: &Opener, folder: &Folder) -> Result<Option<Current>, StoreError>
     let Some((bytes, found)) = folder::read(&folder.header())? else { return Ok(None) };
     let vault = Arc::new(opener.open(&bytes)?);
     Ok(Some(Current { vault, stamp: sys::stamp(&found) }))
+}
+
+/// Why the header cannot be looked at.
+pub(crate) fn cannot_look(folder: &Folder, error: std::io::Error) -> StoreError {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => no_header(folder),
+        _ => fail::reading(error, "the store's header cannot be looked at"),
+    }
 }
 
 /// The folder is gone, or only the header in it.

@@ -11,15 +11,15 @@ use cotter_core::{
 };
 use cotter_seal::{Header, KeySource, RecordName, Vault};
 
-use crate::MAX_RECORD;
 use crate::create;
 use crate::disk::{Disk, Real};
 use crate::entropy::Os;
 use crate::folder::{self, Folder};
 use crate::lease::Leases;
 use crate::lock::Lock;
-use crate::state::{Current, Opener, State};
+use crate::state::{self, Current, Opener, State};
 use crate::write;
+use crate::{MAX_RECORD, sys};
 
 /// How long a lock may be waited for that others hold for milliseconds.
 const WAIT: Duration = Duration::from_secs(3);
@@ -155,26 +155,58 @@ impl FileStore {
         Ok(lock)
     }
 
-    /// The vault, and the lock of `key` taken under it: as long as that is held nobody who reseals
-    /// the store takes this record for done.
-    fn begin(&self, key: &StoreKey) -> Result<(Arc<Vault>, RecordName, Lock), StoreError> {
-        let mut current = self.current()?;
+    /// Takes the lock of `key`, and looks at what stands there: as long as the lock is held, nobody
+    /// else changes it, and nobody who reseals the store takes it for done.
+    fn begin(&self, key: &StoreKey) -> Result<Change, StoreError> {
         loop {
+            let current = self.current()?;
             let name = current.vault.name(key);
             let lock = self.lock(name)?;
-            let now = self.current()?;
-            if now.stamp == current.stamp {
-                return Ok((current.vault, name, lock));
+            // The header may have changed while others held the lock.
+            if self.current()?.stamp != current.stamp {
+                continue;
             }
-            current = now;
+            let found = match self.stored(&current, name)? {
+                Stored::Bytes(stored) => Some(current.vault.revision(&stored)?),
+                Stored::Nothing => None,
+                Stored::Elsewhere => continue,
+            };
+            return Ok(Change { vault: current.vault, name, found, _lock: lock });
         }
     }
 
-    /// The revision that stands there.
-    fn found(&self, vault: &Vault, name: RecordName) -> Result<Option<Revision>, StoreError> {
-        let stored = folder::read(&self.inner.folder.record(name))?;
-        stored.map(|(stored, _)| vault.revision(&stored)).transpose()
+    /// What is stored under `name`: bytes, nothing, or that the store is another one by now.
+    fn stored(&self, current: &Current, name: RecordName) -> Result<Stored, StoreError> {
+        let folder = &self.inner.folder;
+        loop {
+            if let Some((stored, _)) = folder::read(&folder.record(name))? {
+                return Ok(Stored::Bytes(stored));
+            }
+            // A record is absent only where the store's own header is not.
+            let record = Folder::record_name(name);
+            match sys::look(folder.path(), folder::HEADER, &record) {
+                Ok((stamp, _)) if stamp != current.stamp => return Ok(Stored::Elsewhere),
+                Ok((_, false)) => return Ok(Stored::Nothing),
+                Ok((_, true)) => {}
+                Err(error) => return Err(state::cannot_look(folder, error)),
+            }
+        }
     }
+}
+
+/// A change of one record that nobody else can get in the way of.
+struct Change {
+    vault: Arc<Vault>,
+    name: RecordName,
+    /// The revision that stands there.
+    found: Option<Revision>,
+    _lock: Lock,
+}
+
+enum Stored {
+    Bytes(Vec<u8>),
+    Nothing,
+    Elsewhere,
 }
 
 impl BlockingTokenStore for FileStore {
@@ -190,16 +222,12 @@ impl BlockingTokenStore for FileStore {
 
     fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
         let Inner { folder, state, .. } = &*self.inner;
-        let mut current = self.current()?;
         loop {
-            let Some((stored, _)) = folder::read(&folder.record(current.vault.name(key)))? else {
-                // Absent only if the store that was asked still stands there.
-                let now = self.current()?;
-                if now.stamp == current.stamp {
-                    return Ok(None);
-                }
-                current = now;
-                continue;
+            let current = self.current()?;
+            let stored = match self.stored(&current, current.vault.name(key))? {
+                Stored::Bytes(stored) => stored,
+                Stored::Nothing => return Ok(None),
+                Stored::Elsewhere => continue,
             };
             let loaded = current.vault.load(key, &stored)?;
             return match &loaded.record {
@@ -223,8 +251,8 @@ impl BlockingTokenStore for FileStore {
             let message = "the record is longer than the file store takes (16 MiB)";
             return Err(StoreError::new(StoreErrorKind::TooLarge, message));
         }
-        let (vault, name, _lock) = self.begin(key)?;
-        let found = self.found(&vault, name)?;
+        let change = self.begin(key)?;
+        let found = change.found;
         let as_expected = match expected {
             Expected::Absent => found.is_none(),
             Expected::Revision(revision) => found == Some(revision),
@@ -232,31 +260,30 @@ impl BlockingTokenStore for FileStore {
         if !as_expected {
             return Ok(Swap::Conflict { found });
         }
-        let sealed = vault.seal(key, record, new, &Os)?;
+        let sealed = change.vault.seal(key, record, new, &Os)?;
         let Inner { folder, disk, .. } = &*self.inner;
-        write::replace(disk.as_ref(), folder, &Folder::record_name(name), &sealed)?;
+        write::replace(disk.as_ref(), folder, &Folder::record_name(change.name), &sealed)?;
         Ok(Swap::Done)
     }
 
     fn remove(&self, key: &StoreKey, expected: Revision) -> Result<Swap, StoreError> {
-        let (vault, name, _lock) = self.begin(key)?;
-        let found = self.found(&vault, name)?;
+        let change = self.begin(key)?;
+        let found = change.found;
         if found != Some(expected) {
             return Ok(Swap::Conflict { found });
         }
         let Inner { folder, disk, .. } = &*self.inner;
-        write::remove(disk.as_ref(), folder, &folder.record(name))?;
+        write::remove(disk.as_ref(), folder, &folder.record(change.name))?;
         Ok(Swap::Done)
     }
 
     fn try_lease(&self, key: &StoreKey, _ttl: Duration) -> Result<LeaseAnswer, StoreError> {
         let name = self.current()?.vault.name(key);
-        self.inner.leases.try_take(name, &self.inner.folder.lease(name))
+        self.inner.leases.try_take(key, &self.inner.folder.lease(name))
     }
 
     fn release(&self, key: &StoreKey, owner: LeaseOwner) -> Result<(), StoreError> {
-        let name = self.current()?.vault.name(key);
-        self.inner.leases.release(name, owner);
+        self.inner.leases.release(key, owner);
         Ok(())
     }
 

@@ -31,6 +31,12 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     std::fs::create_dir(path)
 }
 
+/// The stamp of one file and whether another is there.
+pub(crate) fn look(folder: &Path, file: &str, other: &str) -> io::Result<(Stamp, bool)> {
+    let stamp = stamp(&std::fs::symlink_metadata(folder.join(file))?);
+    Ok((stamp, std::fs::symlink_metadata(folder.join(other)).is_ok()))
+}
+
 pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     match fs4::FileExt::try_lock(file) {
         Ok(()) => Ok(true),

@@ -31,6 +31,18 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
+/// The stamp of one file and whether another is there, both in one and the same folder, wherever
+/// that is moved meanwhile.
+pub(crate) fn look(folder: &Path, file: &str, other: &str) -> io::Result<(Stamp, bool)> {
+    let folder = File::open(folder)?;
+    let open = |name: &str| {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        rustix::fs::openat(&folder, name, flags, rustix::fs::Mode::empty()).map(File::from)
+    };
+    let stamp = stamp(&open(file)?.metadata()?);
+    Ok((stamp, open(other).err() != Some(Errno::NOENT)))
+}
+
 /// Whether the lock, which belongs to this one open file, was taken; it never waits.
 pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     loop {

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cotter_core::{BlockingTokenStore as _, Expected, Revision, StoreErrorKind, Swap};
+use cotter_core::{BlockingTokenStore as _, Expected, LeaseAnswer, Revision, StoreErrorKind, Swap};
 use cotter_store_file::{FileStore, Given};
 
 use crate::{assert_holds, bytes, file_ending, key, lineage, open, put, refused, seal_key};
@@ -122,7 +122,10 @@ fn records_without_their_header_are_damaged_and_get_no_new_key() {
 #[test]
 fn a_folder_that_was_removed_while_open_is_gone_and_not_empty() {
     let (_home, folder, store, revision) = store();
+    let held = store.try_lease(&key("bob"), core::time::Duration::ZERO).unwrap();
     fs::remove_dir_all(&folder).unwrap();
+    let LeaseAnswer::Granted(lease) = held else { panic!("nobody has it") };
+    store.release(&key("bob"), lease.owner).unwrap();
     let absent = Expected::Absent;
     let next = revision.next();
     for error in [
@@ -136,6 +139,33 @@ fn a_folder_that_was_removed_while_open_is_gone_and_not_empty() {
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
     }
     assert!(!folder.exists(), "nothing is made anew behind the user's back");
+}
+
+#[test]
+fn a_folder_that_comes_and_goes_is_never_taken_for_an_empty_one() {
+    let (home, folder, store, _) = store();
+    let aside = home.path().join("aside");
+    let stop = core::sync::atomic::AtomicBool::new(false);
+    let stopped = || stop.load(core::sync::atomic::Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stopped() {
+                fs::rename(&folder, &aside).unwrap();
+                fs::rename(&aside, &folder).unwrap();
+            }
+        });
+        let (mut opened, mut gone, mut lied) = (0, 0, 0);
+        for _ in 0..20_000 {
+            match store.load(&key("ada")) {
+                Ok(Some(_)) => opened += 1,
+                Ok(None) => lied += 1,
+                Err(_) => gone += 1,
+            }
+        }
+        stop.store(true, core::sync::atomic::Ordering::Relaxed);
+        assert!(opened > 0 && gone > 0, "nothing was tested: {opened} {gone}");
+        assert_eq!(lied, 0, "of {opened} and {gone}");
+    });
 }
 
 #[test]

@@ -69,10 +69,22 @@ fn text(revision: Option<Revision>) -> String {
     }
 }
 
-/// Reads what a dead child said, and holds the store to it. Gives what stands there now.
-fn check(mut child: Child, before: &str, folder: &Path) -> String {
-    let mut said = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+/// Waits until the child is at work; gives what it has said so far.
+fn wait_until_at_work(child: &mut Child) -> Vec<u8> {
+    let mut said = Vec::new();
+    let mut buffer = [0; 1024];
+    while !said.windows(4).any(|window| window == b"try ") {
+        let read = child.stdout.as_mut().unwrap().read(&mut buffer).unwrap();
+        assert!(read > 0, "it ended: {}", String::from_utf8_lossy(&said));
+        said.extend_from_slice(&buffer[..read]);
+    }
+    said
+}
+
+/// Reads what else a dead child said, and holds the store to it. Gives what stands there now.
+fn check(mut child: Child, mut said: Vec<u8>, before: &str, folder: &Path) -> String {
+    child.stdout.take().unwrap().read_to_end(&mut said).unwrap();
+    let said = String::from_utf8(said).unwrap();
     child.wait().unwrap();
     assert!(!said.contains("panicked") && !said.contains("FAILED"), "{said}");
     let last = |word: &str| {
@@ -109,7 +121,7 @@ fn a_kill_at_any_named_point_leaves_the_old_record_or_the_new_one() {
         for times in 1..=4 {
             let at = format!("{point}:{times}");
             let killed = child("kills::writing_child", home.path(), &[("COTTER_CRASH_AT", &at)]);
-            standing = check(killed, &standing, home.path());
+            standing = check(killed, Vec::new(), &standing, home.path());
         }
     }
     // What crashed writers left is swept by the next ones.
@@ -132,11 +144,11 @@ fn a_kill_at_a_random_moment_leaves_the_old_record_or_the_new_one() {
     let mut moved = 0;
     for _ in 0..kills.unwrap_or(200) {
         let mut killed = child("kills::writing_child", home.path(), &[]);
-        // Not `wait_for`: what it reads ahead would be lost.
+        let said = wait_until_at_work(&mut killed);
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        std::thread::sleep(Duration::from_micros(u64::from(seed >> 16) % 24_000));
+        std::thread::sleep(Duration::from_micros(u64::from(seed >> 16) % 16_000));
         killed.kill().unwrap();
-        let now = check(killed, &standing, home.path());
+        let now = check(killed, said, &standing, home.path());
         moved += u32::from(now != standing);
         standing = now;
     }

@@ -98,6 +98,42 @@ fn writers_at_work_meanwhile_lose_nothing() {
 }
 
 #[test]
+fn writers_with_the_old_key_alone_leave_nothing_that_the_new_one_does_not_open() {
+    const WRITERS: u64 = 4;
+    let home = tempfile::tempdir().unwrap();
+    for round in 0..10 {
+        let folder = home.path().join(round.to_string());
+        drop(open(&folder));
+        let written: u64 = std::thread::scope(|scope| {
+            let write = |n: u64| {
+                let store = open(&folder);
+                move || {
+                    // New sessions all the time, until the key is refused.
+                    for written in 0.. {
+                        let session = key(&format!("{n} {written}"));
+                        let saved = store.save(&session, &bytes("x"), Expected::Absent, lineage(1));
+                        match saved {
+                            Ok(swap) => assert_eq!(swap, Swap::Done),
+                            Err(error) => {
+                                assert_eq!(error.kind(), StoreErrorKind::KeyWrong);
+                                return written;
+                            }
+                        }
+                    }
+                    unreachable!("the key is refused at last")
+                }
+            };
+            let threads: Vec<_> = (0..WRITERS).map(|n| scope.spawn(write(n))).collect();
+            std::thread::sleep(core::time::Duration::from_millis(5));
+            FileStore::open(&folder, both()).unwrap().reseal().unwrap();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        let new = FileStore::open(&folder, Given::new(seal_key(2))).unwrap();
+        assert_eq!(new.list().unwrap().len() as u64, written);
+    }
+}
+
+#[test]
 fn it_can_be_interrupted_anywhere() {
     let home = tempfile::tempdir().unwrap();
     for (n, at) in [
