@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::cell::RefCell;
+use core::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
