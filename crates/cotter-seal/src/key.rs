@@ -108,7 +108,7 @@ impl SealKey {
     /// The key's name.
     #[must_use]
     pub fn id(&self) -> KeyId {
-        KeyId(*derive::expand(self.expose(), b"", b"key id"))
+        KeyId(*derive::expand(self.expose(), &[0; 32], b"key id"))
     }
 
     /// The bytes.

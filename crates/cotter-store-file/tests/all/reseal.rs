@@ -1,6 +1,6 @@
 use std::process::Command;
 
-use cotter_core::{BlockingTokenStore as _, Expected, StoreErrorKind, Swap};
+use cotter_core::{BlockingTokenStore as _, Expected, Revision, StoreErrorKind, Swap};
 use cotter_store_file::{FileStore, Given};
 
 use crate::{assert_holds, bytes, file_ending, key, lineage, open, put, refused, seal_key};
@@ -101,22 +101,30 @@ fn writers_at_work_meanwhile_lose_nothing() {
 fn writers_with_the_old_key_alone_leave_nothing_that_the_new_one_does_not_open() {
     const WRITERS: u64 = 4;
     let home = tempfile::tempdir().unwrap();
-    for round in 0..10 {
+    for round in 0..20 {
         let folder = home.path().join(round.to_string());
         drop(open(&folder));
         let written: u64 = std::thread::scope(|scope| {
             let write = |n: u64| {
                 let store = open(&folder);
                 move || {
-                    // New sessions all the time, until the key is refused.
+                    // New sessions and an old one in turns, until the key is refused.
+                    let mut standing = None;
                     for written in 0.. {
-                        let session = key(&format!("{n} {written}"));
-                        let saved = store.save(&session, &bytes("x"), Expected::Absent, lineage(1));
+                        let expected = standing.map_or(Expected::Absent, Expected::Revision);
+                        let next = standing.map_or_else(|| lineage(1), Revision::next);
+                        let (new, old) = (key(&format!("{n} {written}")), key(&n.to_string()));
+                        let saved = store.save(&old, &bytes("x"), expected, next);
+                        let saved = saved.and_then(|swap| {
+                            assert_eq!(swap, Swap::Done);
+                            standing = Some(next);
+                            store.save(&new, &bytes("x"), Expected::Absent, lineage(1))
+                        });
                         match saved {
                             Ok(swap) => assert_eq!(swap, Swap::Done),
                             Err(error) => {
                                 assert_eq!(error.kind(), StoreErrorKind::KeyWrong);
-                                return written;
+                                return written + u64::from(standing.is_some());
                             }
                         }
                     }
