@@ -1,6 +1,6 @@
 use std::process::Command;
 
-use cotter_core::{BlockingTokenStore as _, Expected, Revision, StoreErrorKind, Swap};
+use cotter_core::{BlockingTokenStore as _, Expected, StoreErrorKind, Swap};
 use cotter_store_file::{FileStore, Given};
 
 use crate::{assert_holds, bytes, file_ending, key, lineage, open, put, refused, seal_key};
@@ -99,32 +99,31 @@ fn writers_at_work_meanwhile_lose_nothing() {
 
 #[test]
 fn writers_with_the_old_key_alone_leave_nothing_that_the_new_one_does_not_open() {
-    const WRITERS: u64 = 4;
+    const WRITERS: u64 = 8;
     let home = tempfile::tempdir().unwrap();
     for round in 0..20 {
         let folder = home.path().join(round.to_string());
-        drop(open(&folder));
+        put(&open(&folder), "shared", "x");
         let written: u64 = std::thread::scope(|scope| {
             let write = |n: u64| {
                 let store = open(&folder);
                 move || {
-                    // New sessions and an old one in turns, until the key is refused.
-                    let mut standing = None;
+                    // New sessions and one that all of them queue for, until the key is refused.
                     for written in 0.. {
-                        let expected = standing.map_or(Expected::Absent, Expected::Revision);
-                        let next = standing.map_or_else(|| lineage(1), Revision::next);
-                        let (new, old) = (key(&format!("{n} {written}")), key(&n.to_string()));
-                        let saved = store.save(&old, &bytes("x"), expected, next);
-                        let saved = saved.and_then(|swap| {
-                            assert_eq!(swap, Swap::Done);
-                            standing = Some(next);
+                        let swap = || {
+                            let there = store.load(&key("shared"))?.expect("it is never removed");
+                            there.record?;
+                            let (expected, next) =
+                                (Expected::Revision(there.revision), there.revision.next());
+                            store.save(&key("shared"), &bytes("x"), expected, next)?;
+                            let new = key(&format!("{n} {written}"));
                             store.save(&new, &bytes("x"), Expected::Absent, lineage(1))
-                        });
-                        match saved {
+                        };
+                        match swap() {
                             Ok(swap) => assert_eq!(swap, Swap::Done),
                             Err(error) => {
                                 assert_eq!(error.kind(), StoreErrorKind::KeyWrong);
-                                return written + u64::from(standing.is_some());
+                                return written;
                             }
                         }
                     }
@@ -137,7 +136,7 @@ fn writers_with_the_old_key_alone_leave_nothing_that_the_new_one_does_not_open()
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         let new = FileStore::open(&folder, Given::new(seal_key(2))).unwrap();
-        assert_eq!(new.list().unwrap().len() as u64, written);
+        assert_eq!(new.list().unwrap().len() as u64, written + 1);
     }
 }
 
