@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cotter::seal::{Header, KeySource};
-use cotter::{BlockingTokenStore, StoreError, StoreErrorKind, StoreKey};
+use cotter::{BlockingTokenStore, StoreError, StoreKey};
 use serde::Serialize;
 
 use crate::failure::{Code, Failure};
@@ -94,14 +94,16 @@ fn header(path: &Path) -> Result<Option<Header>, Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             if ["marks", "database"].iter().any(|name| path.join(name).exists()) {
                 let what = "the store's header is gone, and its database is not";
-                return Err(StoreError::new(StoreErrorKind::Damaged, what)
+                return Err(StoreError::new(cotter::StoreErrorKind::Damaged, what)
                     .with_hint("bring the folder back from a backup, or remove it and sign in")
                     .into());
             }
         }
         Err(error) => {
             let what = "the store's header cannot be read";
-            return Err(StoreError::new(StoreErrorKind::Other, what).with_source(error).into());
+            return Err(StoreError::new(cotter::StoreErrorKind::Other, what)
+                .with_source(error)
+                .into());
         }
     }
     let _ = path;
@@ -234,7 +236,7 @@ impl Store for cotter::store::File {
 impl Store for cotter::store::Keyring {
     fn reseal(&self) -> Result<usize, StoreError> {
         let what = "the keyring seals its records itself";
-        Err(StoreError::new(StoreErrorKind::Unsupported, what)
+        Err(StoreError::new(cotter::StoreErrorKind::Unsupported, what)
             .with_hint("change the keyring's own password; cotter has no key of its own in it"))
     }
 }

@@ -171,7 +171,7 @@ fn token_prints_one_token_and_a_newline(home: Home) {
     assert_eq!(home.server.counters().exchanges, 1);
 
     // A demand that the stored tokens don't meet; then one that no token of this server meets.
-    home.sign_in_expired();
+    home.import(&home.issued(3000));
     home.ok(&["token", "--min-ttl", "30m"]);
     assert_eq!(home.server.counters().exchanges, 2);
     home.import(&home.short(600));
