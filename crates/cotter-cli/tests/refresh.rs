@@ -40,7 +40,6 @@ fn fifty_at_once_on_sled_are_slower_and_just_as_right() {
 }
 
 #[test]
-#[ignore = "the core takes a journal seen without the lease for a refresh that was cut off"]
 fn forced_refreshes_at_once_never_overlap_nor_reuse() {
     let home = Home::new();
     home.sign_in();

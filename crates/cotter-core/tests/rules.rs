@@ -452,3 +452,28 @@ fn bad_clocks_and_bad_sets_are_typed_errors_and_nothing_stored_is_lost() {
     assert!("not json".parse::<OAuthToken>().is_err());
     assert_eq!(world.stored_refresh(), "r1");
 }
+
+#[test]
+fn a_note_of_an_exchange_under_way_is_not_one_that_was_cut_off() {
+    // Another process has journaled and is sending; this one insists on an exchange too.
+    let (mut world, mut process) = (World::new(), Process::new(Rotation::Strict));
+    process.sign_in(&mut world, set("a1", "r1"), 1);
+    let mut other = Process::new(Rotation::Strict);
+    let mut step = Some(other.begin(&world, Goal::refresh()));
+    while !matches!(step, Some(cotter_core::Step::Send(_))) {
+        step = world.once(step.take().expect("the flight goes on")).err();
+    }
+    let mut mine = Some(process.begin(&world, Goal::refresh()));
+    for _ in 0..20 {
+        mine = world.once(mine.take().expect("it waits for the lease")).err();
+    }
+    world.replies.extend([grant("a2", "r2"), grant("a3", "r3")]);
+    let finish = |world: &mut World, step: Option<cotter_core::Step<_>>| {
+        world.drive(step.expect("the flight goes on"))
+    };
+    let theirs = finish(&mut world, step);
+    assert_eq!(other.take(theirs).unwrap(), "a2");
+    let ours = finish(&mut world, mine);
+    assert_eq!(process.take(ours).unwrap(), "a3");
+    assert_eq!(world.sent, ["r1", "r2"]);
+}

@@ -237,6 +237,11 @@ impl Flight {
                 }));
             }
         }
+        // A note that stands while somebody else has the lease is of an exchange under way, not of
+        // one that was cut off: only under the lease does it say anything.
+        if self.cx.store.lease && self.lease.is_none() {
+            return None;
+        }
         // Rule 10: while anything can be handed out, a token that may be spent is not presented.
         let journal = record.journal.as_ref().filter(|_| self.cx.rotates(record))?;
         let usable = self.view.as_ref().is_some_and(|view| view.has_usable_access(now.boot));
