@@ -139,9 +139,11 @@ impl View {
     /// Until when the access token can be handed out without a second thought.
     #[must_use]
     pub fn fast_until(&self) -> BootTime {
-        self.access
-            .as_ref()
-            .map_or(BootTime::PAST, |access| access.fresh_until.min(self.look_again))
+        match &self.access {
+            // What is in memory only is stored by whoever takes the slow path.
+            Some(access) if !self.unpersisted => access.fresh_until.min(self.look_again),
+            _ => BootTime::PAST,
+        }
     }
 
     /// The verdict on the token that `want` names.

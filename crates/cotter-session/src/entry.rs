@@ -1,13 +1,14 @@
 //! One session in memory: generation, snapshot and flight under one short lock (rule 5).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use arc_swap::ArcSwapOption;
 use cotter_core::flow::{Outcome, Publication, Unpersisted};
 use cotter_core::{
     AccessToken, BootTime, Error, Event, Fingerprint, Force, Goal, IdToken, Memory, StoreKey,
     Verdict, View,
 };
+
+use crate::sync::{Mutex, MutexGuard, Shown};
 
 /// What the two faces' flights have in common.
 pub(crate) trait Flight: core::fmt::Debug {
@@ -15,12 +16,14 @@ pub(crate) trait Flight: core::fmt::Debug {
     fn goal(&self) -> &Goal;
     /// The generation it began in.
     fn generation(&self) -> u64;
+    /// A sign-in or a sign-out took its place: whoever waits for it is to judge anew at once.
+    fn detach(&self);
 }
 
 #[derive(Debug)]
 pub(crate) struct Entry<F> {
     key: StoreKey,
-    view: ArcSwapOption<View>,
+    view: Shown<View>,
     state: Mutex<State<F>>,
 }
 
@@ -32,6 +35,11 @@ struct State<F> {
     kept: Option<Unpersisted>,
     looking: bool,
     closing: bool,
+    /// How many flights have landed: what a look that began before has learned is old.
+    landings: u64,
+    /// Whether somebody waits to store what is kept.
+    #[cfg(feature = "async")]
+    keeping: bool,
 }
 
 /// What a caller is to do.
@@ -58,6 +66,7 @@ pub(crate) struct Ticket<F> {
     pub(crate) memory: Memory,
     pub(crate) view: Option<Arc<View>>,
     pub(crate) kept: Option<Unpersisted>,
+    pub(crate) landings: u64,
     _flight: core::marker::PhantomData<fn() -> F>,
 }
 
@@ -72,11 +81,19 @@ pub(crate) struct Landed {
     pub(crate) unpersisted: bool,
 }
 
+impl Landed {
+    /// Nothing of it is shown: something newer has taken its place.
+    fn detached(outcome: Outcome) -> Self {
+        let Outcome { result, unpersisted, .. } = outcome;
+        Self { result, events: Vec::new(), abandoned: unpersisted, unpersisted: false }
+    }
+}
+
 impl<F: Flight> Entry<F> {
     pub(crate) fn new(key: StoreKey, closing: bool) -> Self {
         Self {
             key,
-            view: ArcSwapOption::empty(),
+            view: Shown::empty(),
             state: Mutex::new(State {
                 generation: 0,
                 memory: Memory::default(),
@@ -84,6 +101,9 @@ impl<F: Flight> Entry<F> {
                 kept: None,
                 looking: false,
                 closing,
+                landings: 0,
+                #[cfg(feature = "async")]
+                keeping: false,
             }),
         }
     }
@@ -129,9 +149,10 @@ impl<F: Flight> Entry<F> {
     }
 
     /// Whether nothing but the view would be lost by forgetting this entry (rule 22).
-    pub(crate) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self, boot: BootTime) -> bool {
         let state = self.lock();
-        state.flight.is_none() && state.kept.is_none() && state.memory.trouble.is_none()
+        let paused = state.memory.trouble.as_ref().is_some_and(|trouble| boot < trouble.until);
+        state.flight.is_none() && state.kept.is_none() && !paused
     }
 
     pub(crate) fn has_kept(&self) -> bool {
@@ -219,15 +240,16 @@ impl<F: Flight> Entry<F> {
     pub(crate) fn publish(&self, generation: u64, publication: &Publication) {
         let state = self.lock();
         if state.generation == generation {
-            self.show(publication);
+            self.show(&state, publication);
         }
     }
 
     /// Caller holds the lock.
-    fn show(&self, publication: &Publication) {
+    fn show(&self, state: &State<F>, publication: &Publication) {
         match publication {
             Publication::Absent(_) => self.view.store(None),
             Publication::Signed(view) => {
+                let view = &state.without_rejected(Arc::clone(view));
                 let shown = self.view.load();
                 let newer = shown.as_ref().is_some_and(|shown| {
                     shown.revision.lineage == view.revision.lineage && shown.seq > view.seq
@@ -243,31 +265,35 @@ impl<F: Flight> Entry<F> {
     pub(crate) fn land(&self, flight: &Arc<F>, outcome: Outcome) -> Landed {
         let mut state = self.lock();
         state.free(flight);
-        self.take_over(&mut state, flight.generation(), outcome)
+        if state.generation != flight.generation() {
+            return Landed::detached(outcome);
+        }
+        state.landings += 1;
+        self.take_over(&mut state, outcome)
     }
 
-    /// Takes over what a look has learned.
-    pub(crate) fn looked(&self, generation: u64, outcome: Outcome) -> Landed {
+    /// Takes over what a look has learned, unless a flight has learned more meanwhile.
+    pub(crate) fn looked(&self, generation: u64, landings: u64, outcome: Outcome) -> Landed {
         let mut state = self.lock();
+        if state.generation != generation {
+            return Landed::detached(outcome);
+        }
         state.looking = false;
-        self.take_over(&mut state, generation, outcome)
+        if state.landings != landings || state.flight.is_some() {
+            return Landed::detached(outcome);
+        }
+        self.take_over(&mut state, outcome)
     }
 
     /// Caller holds the lock.
-    fn take_over(&self, state: &mut State<F>, generation: u64, outcome: Outcome) -> Landed {
-        let Outcome { result, publish, memory, events, unpersisted, .. } = outcome;
-        if state.generation != generation {
-            // Detached: a sign-in or a sign-out has taken its place.
-            return Landed {
-                result,
-                events: Vec::new(),
-                abandoned: unpersisted,
-                unpersisted: false,
-            };
-        }
+    fn take_over(&self, state: &mut State<F>, outcome: Outcome) -> Landed {
+        let Outcome { result, publish, mut memory, events, unpersisted, .. } = outcome;
         if let Some(publication) = &publish {
-            self.show(publication);
+            self.show(state, publication);
         }
+        // A caller may have been refused with the current token while the flow went on.
+        let result = result.map(|view| state.without_rejected(view));
+        memory.rejected = state.memory.rejected.or(memory.rejected);
         state.memory = memory;
         state.kept = unpersisted;
         Landed { result, events, abandoned: None, unpersisted: state.kept.is_some() }
@@ -283,12 +309,23 @@ impl<F: Flight> Entry<F> {
         self.lock().looking = false;
     }
 
+    /// Whether the caller is the one who is to store later what is kept.
+    #[cfg(feature = "async")]
+    pub(crate) fn begin_keeping(&self) -> bool {
+        !core::mem::replace(&mut self.lock().keeping, true)
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn stop_keeping(&self) {
+        self.lock().keeping = false;
+    }
+
     /// A sign-in or a sign-out is durable: a new generation begins, and the flight of the old one is
     /// detached.
     pub(crate) fn replace(&self, publication: &Publication, memory: Memory) -> Option<Unpersisted> {
         let mut state = self.lock();
         state.generation += 1;
-        state.flight = None;
+        let detached = state.flight.take();
         state.looking = false;
         match publication {
             // A lineage of its own: whatever was shown before does not compare.
@@ -296,7 +333,17 @@ impl<F: Flight> Entry<F> {
             Publication::Absent(_) => self.view.store(None),
         }
         state.memory = memory;
-        state.kept.take()
+        let kept = state.kept.take();
+        drop(state);
+        if let Some(flight) = detached {
+            flight.detach();
+        }
+        kept
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn generation(&self) -> u64 {
+        self.lock().generation
     }
 
     pub(crate) fn is_current(&self, generation: u64) -> bool {
@@ -321,8 +368,18 @@ impl<F: Flight> State<F> {
             memory: self.memory.clone(),
             view,
             kept,
+            landings: self.landings,
             _flight: core::marker::PhantomData,
         }
+    }
+
+    /// The view, without the access token if a caller was refused with it (rule 16).
+    fn without_rejected(&self, view: Arc<View>) -> Arc<View> {
+        let bare = self.memory.rejected.and_then(|rejected| {
+            let token = &view.access.as_ref()?.token;
+            (Fingerprint::of(token.expose()) == rejected).then(|| view.without_access(token))?
+        });
+        bare.map_or(view, Arc::new)
     }
 
     fn free(&mut self, flight: &Arc<F>) {
@@ -344,8 +401,15 @@ fn shares(theirs: &Goal, mine: &Goal) -> bool {
 
 /// The access token of a view that a flight ended with.
 pub(crate) fn access(view: &View) -> Result<AccessToken, Error> {
-    let shown = view.access.as_ref().map(|shown| shown.token.clone());
-    shown.ok_or_else(|| Error::protocol("the session has no access token"))
+    match &view.access {
+        Some(shown) if shown.usable_until == BootTime::PAST => Err(Error::unavailable(
+            "the access token was refused by its resource server, and there is no other yet",
+            None,
+            false,
+        )),
+        Some(shown) => Ok(shown.token.clone()),
+        None => Err(Error::protocol("the session has no access token")),
+    }
 }
 
 /// The ID token of a view that a flight ended with.

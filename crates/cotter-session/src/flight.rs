@@ -31,6 +31,10 @@ impl crate::entry::Flight for Flight {
     fn generation(&self) -> u64 {
         self.generation
     }
+
+    fn detach(&self) {
+        self.landing.send_replace(Some(Err(cut_off())));
+    }
 }
 
 impl Flight {
@@ -111,11 +115,13 @@ pub(crate) async fn abandon(shared: &Arc<Shared>, kept: Unpersisted) {
 }
 
 /// Stores what is in memory only, in the background, until it is stored or replaced (rule 1).
-fn keep_trying(shared: Arc<Shared>, entry: Arc<Entry<Flight>>, generation: u64) {
+pub(crate) fn keep_trying(shared: Arc<Shared>, entry: Arc<Entry<Flight>>, generation: u64) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    let Some(keeping) = Keeping::begin(&entry) else { return };
     runtime.spawn(async move {
         let pause = shared.common.policy.backoff_first;
         shared.world.sleeper.sleep(pause.max(Duration::from_millis(10))).await;
+        drop(keeping);
         if !entry.is_current(generation) {
             return;
         }
@@ -125,6 +131,21 @@ fn keep_trying(shared: Arc<Shared>, entry: Arc<Entry<Flight>>, generation: u64) 
     });
 }
 
+/// One task at most waits to store what is kept.
+struct Keeping(Arc<Entry<Flight>>);
+
+impl Keeping {
+    fn begin(entry: &Arc<Entry<Flight>>) -> Option<Self> {
+        entry.begin_keeping().then(|| Self(Arc::clone(entry)))
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.0.stop_keeping();
+    }
+}
+
 /// Looks at the store on behalf of everyone.
 pub(crate) async fn look_again(
     shared: &Arc<Shared>,
@@ -132,13 +153,13 @@ pub(crate) async fn look_again(
     ticket: Ticket<Flight>,
 ) {
     let mut guard = Looking { entry: Some(Arc::clone(entry)) };
-    let Ticket { generation, memory, view, .. } = ticket;
+    let Ticket { generation, memory, view, landings, .. } = ticket;
     let old = view.as_ref().and_then(|view| view.refresh);
     let cx = shared.common.context(entry.key());
     let step = look(cx, memory, view, shared.world.clock.now());
     let outcome = drive(step, &shared.world, |_| ()).await;
     guard.entry = None;
-    let landed = entry.looked(generation, outcome);
+    let landed = entry.looked(generation, landings, outcome);
     shared.map.holds(&entry.name_shared(), old, entry.refresh_fingerprint());
     tell(shared.common.observer.as_ref(), entry.key(), &landed.events);
 }

@@ -63,11 +63,10 @@ impl Keeper {
     /// `Config` if the name is too long; `Unavailable` if as many sessions as the keeper may hold
     /// are in use.
     pub fn session(&self, name: &str) -> Result<Session, Error> {
-        let entry = self
-            .shared
-            .map
-            .entry(name, || Ok(Entry::new(self.shared.common.key.with_session(name)?, false)))?;
-        Ok(Session::new(Arc::clone(&self.shared), entry))
+        let (shared, boot) = (&self.shared, self.shared.world.clock.boot());
+        let make = || Ok(Entry::new(shared.common.key.with_session(name)?, false));
+        let entry = shared.map.entry(name, boot, make)?;
+        Ok(Session::new(Arc::clone(shared), entry))
     }
 
     /// The names of the sessions in the store that belong to this provider and client.

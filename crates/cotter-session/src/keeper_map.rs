@@ -1,11 +1,12 @@
 //! The sessions in memory: bounded, and found without looking at the others.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use cotter_core::{Error, Fingerprint};
+use cotter_core::{BootTime, Error, Fingerprint};
 
 use crate::entry::{Entry, Flight};
+use crate::sync::{Mutex, MutexGuard};
 
 /// The entries of one keeper.
 #[derive(Debug)]
@@ -49,13 +50,14 @@ impl<F: Flight> Map<F> {
     pub(crate) fn entry(
         &self,
         name: &str,
+        boot: BootTime,
         make: impl FnOnce() -> Result<Entry<F>, Error>,
     ) -> Result<Arc<Entry<F>>, Error> {
         let mut inner = self.lock();
         if let Some(entry) = inner.entries.get(name) {
             return Ok(Arc::clone(entry));
         }
-        if inner.entries.len() >= self.most && !inner.evict_one() {
+        if inner.entries.len() >= self.most && !inner.evict_one(boot) {
             return Err(Error::unavailable(
                 "as many sessions as this keeper may hold are in use",
                 None,
@@ -108,14 +110,14 @@ impl<F: Flight> Map<F> {
 
 impl<F: Flight> Inner<F> {
     /// Forgets one entry that nobody uses; the hand goes round once at most.
-    fn evict_one(&mut self) -> bool {
+    fn evict_one(&mut self, boot: BootTime) -> bool {
         for _ in 0..self.ring.len() {
             self.hand = if self.hand + 1 < self.ring.len() { self.hand + 1 } else { 0 };
             let name = &self.ring[self.hand];
             let idle = self
                 .entries
                 .get(name)
-                .is_none_or(|entry| Arc::strong_count(entry) == 1 && entry.is_idle());
+                .is_none_or(|entry| Arc::strong_count(entry) == 1 && entry.is_idle(boot));
             if idle {
                 let name = self.ring.swap_remove(self.hand);
                 if let Some(entry) = self.entries.remove(&name) {

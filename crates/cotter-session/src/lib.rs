@@ -12,6 +12,10 @@ mod entry;
 mod keeper_map;
 mod observer;
 mod settings;
+mod sync;
+
+#[cfg(all(test, feature = "blocking"))]
+mod model;
 
 #[cfg(feature = "async")]
 mod drive;

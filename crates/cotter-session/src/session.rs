@@ -215,7 +215,15 @@ impl Session {
         for _ in 0..ROUNDS {
             let boot = self.shared.world.clock.boot();
             let flight = match self.entry.turn(&goal, boot, Flight::new) {
-                Turn::Serve(view) => return Ok(view),
+                Turn::Serve(view) => {
+                    if view.unpersisted {
+                        // The runtime whose task was to store it may be gone (rule 1).
+                        let generation = self.entry.generation();
+                        let entry = Arc::clone(&self.entry);
+                        flight::keep_trying(Arc::clone(&self.shared), entry, generation);
+                    }
+                    return Ok(view);
+                }
                 Turn::Fail(error) => return Err(error),
                 Turn::Look(ticket) => {
                     flight::look_again(&self.shared, &self.entry, ticket).await;

@@ -1,7 +1,7 @@
 //! One exchange for all threads that wait: the first one flies, the others wait for it.
 
 use core::time::Duration;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use cotter_core::flow::{Unpersisted, acquire, look};
 use cotter_core::{Error, Goal, View};
@@ -11,6 +11,7 @@ use super::keeper::Shared;
 use crate::clock;
 use crate::entry::{Entry, Ticket};
 use crate::observer::tell;
+use crate::sync::{Condvar, Mutex};
 
 type Landing = Option<Result<Arc<View>, Error>>;
 
@@ -31,10 +32,18 @@ impl crate::entry::Flight for Flight {
     fn generation(&self) -> u64 {
         self.generation
     }
+
+    fn detach(&self) {
+        self.land(Err(cut_off()));
+    }
+}
+
+fn cut_off() -> Error {
+    Error::unavailable("the refresh was cut off; its outcome is not known", None, true)
 }
 
 impl Flight {
-    pub(super) const fn new(goal: Goal, generation: u64) -> Self {
+    pub(super) fn new(goal: Goal, generation: u64) -> Self {
         Self { goal, generation, landing: Mutex::new(None), landed: Condvar::new() }
     }
 
@@ -96,13 +105,29 @@ pub(super) fn abandon(shared: &Shared, kept: Unpersisted) {
 
 /// Looks at the store on behalf of everyone.
 pub(super) fn look_again(shared: &Shared, entry: &Arc<Entry<Flight>>, ticket: Ticket<Flight>) {
-    let Ticket { generation, memory, view, .. } = ticket;
+    let mut guard = Looking { entry, looked: false };
+    let Ticket { generation, memory, view, landings, .. } = ticket;
     let old = view.as_ref().and_then(|view| view.refresh);
     let cx = shared.common.context(entry.key());
     let outcome = drive(look(cx, memory, view, shared.world.clock.now()), &shared.world, |_| ());
-    let landed = entry.looked(generation, outcome);
+    guard.looked = true;
+    let landed = entry.looked(generation, landings, outcome);
     shared.map.holds(&entry.name_shared(), old, entry.refresh_fingerprint());
     tell(shared.common.observer.as_ref(), entry.key(), &landed.events);
+}
+
+/// Lets others look if a clock panics through this look.
+struct Looking<'a> {
+    entry: &'a Arc<Entry<Flight>>,
+    looked: bool,
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        if !self.looked {
+            self.entry.stop_looking();
+        }
+    }
 }
 
 /// Answers the waiters and frees the slot if a clock or a sleeper panics through the flight.
@@ -116,11 +141,7 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if !self.landed {
             self.entry.crashed(self.flight);
-            self.flight.land(Err(Error::unavailable(
-                "the refresh was cut off; its outcome is not known",
-                None,
-                true,
-            )));
+            self.flight.land(Err(cut_off()));
         }
     }
 }

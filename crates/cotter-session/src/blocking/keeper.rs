@@ -1,7 +1,7 @@
 //! `Keeper`: many users' sessions over one store and one transport, for threads.
 
 use core::time::Duration;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use cotter_core::{BlockingTokenStore, BlockingTransport, Clock, Entropy, Error, Policy, Provider};
 
@@ -13,6 +13,7 @@ use crate::entry::Entry;
 use crate::keeper_map::Map;
 use crate::observer::Observer;
 use crate::settings::{Common, Settings, Shutdown};
+use crate::sync::Mutex;
 
 /// How many locks sign-ins and sign-outs share: one session's are done one after the other.
 const TURNSTILES: usize = 64;
@@ -77,11 +78,10 @@ impl Keeper {
     /// `Config` if the name is too long; `Unavailable` if as many sessions as the keeper may hold
     /// are in use.
     pub fn session(&self, name: &str) -> Result<Session, Error> {
-        let entry = self
-            .shared
-            .map
-            .entry(name, || Ok(Entry::new(self.shared.common.key.with_session(name)?, false)))?;
-        Ok(Session::new(Arc::clone(&self.shared), entry))
+        let (shared, boot) = (&self.shared, self.shared.world.clock.boot());
+        let make = || Ok(Entry::new(shared.common.key.with_session(name)?, false));
+        let entry = shared.map.entry(name, boot, make)?;
+        Ok(Session::new(Arc::clone(shared), entry))
     }
 
     /// The names of the sessions in the store that belong to this provider and client.

@@ -85,8 +85,8 @@ impl Session {
     /// refreshed now and the old one has ended; see [`cotter_core::ErrorKind`] for the others.
     pub fn access_token(&self) -> Result<AccessToken, Error> {
         match self.entry.fast(self.shared.world.clock.boot()) {
-            Some(token) if !self.entry.has_unpersisted_view() => Ok(token),
-            _ => access(&*self.reach(&Goal::access())?),
+            Some(token) => Ok(token),
+            None => access(&*self.reach(&Goal::access())?),
         }
     }
 

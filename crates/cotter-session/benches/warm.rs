@@ -1,0 +1,160 @@
+//! What a warm token costs, as ratios to a floor measured in the same run.
+//!
+//! `cargo bench -p cotter-session`
+//!
+//! The floor is one read of the boot clock, one atomic load, and the clone and drop of an `Arc`.
+
+#![allow(clippy::print_stdout, missing_docs)]
+
+use core::hint::black_box;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+
+use cotter_core::{Clock, OAuthToken, Provider};
+use cotter_session::{Keeper, SystemClock};
+use cotter_store_memory::Memory;
+use cotter_testkit::ScriptedTransport;
+use criterion::{BenchmarkId, Criterion};
+
+fn tokens(n: usize) -> OAuthToken {
+    // As long as Cotter's own: about 700 and 600 bytes, and 56.
+    let (access, id) = ("a".repeat(700), "i".repeat(600));
+    let json = format!(
+        r#"{{"access_token":"{access}{n}","refresh_token":"4711:{n:050}","expires_in":360000}}"#
+    );
+    let _ = id;
+    json.parse().expect("the set is well-formed")
+}
+
+fn keeper(most: usize) -> Keeper {
+    let provider =
+        Provider::oauth2("https://auth.example/token", "client").expect("a good address");
+    Keeper::builder(provider)
+        .store(Memory::new())
+        .transport(ScriptedTransport::new())
+        .max_sessions(most)
+        .build()
+        .expect("the parts fit")
+}
+
+/// Nanoseconds per call: the best of many rounds, which other work on the machine disturbs least.
+fn best(mut call: impl FnMut()) -> f64 {
+    const CALLS: u32 = 20_000;
+    let clock = || rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let mut best = f64::MAX;
+    for _ in 0..200 {
+        let before = clock();
+        for _ in 0..CALLS {
+            call();
+        }
+        let after = clock();
+        let nanos =
+            (after.tv_sec - before.tv_sec) as f64 * 1e9 + (after.tv_nsec - before.tv_nsec) as f64;
+        best = best.min(nanos / f64::from(CALLS));
+    }
+    best
+}
+
+fn main() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let keeper_one = keeper(10);
+    let session = keeper_one.session("ada").expect("a session");
+    runtime.block_on(session.sign_in(tokens(1))).expect("signed in");
+    runtime.block_on(session.access_token()).expect("a token");
+
+    let clock = SystemClock::new();
+    let deadline = AtomicU64::new(u64::MAX);
+    let shared: Arc<str> = Arc::from("token");
+    let floor = || {
+        let fresh = clock.boot().as_millis() < deadline.load(Ordering::Acquire);
+        black_box(fresh.then(|| Arc::clone(&shared)));
+    };
+    let cached = || {
+        black_box(session.cached_access_token());
+    };
+
+    let mut criterion = Criterion::default().configure_from_args().sample_size(20);
+    let mut group = criterion.benchmark_group("warm");
+    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    group.bench_function(BenchmarkId::from_parameter("floor"), |b| b.iter(floor));
+    group.bench_function(BenchmarkId::from_parameter("cached_access_token"), |b| b.iter(cached));
+    group.bench_function(BenchmarkId::from_parameter("access_token"), |b| {
+        b.iter(|| runtime.block_on(async { black_box(session.access_token().await.is_ok()) }));
+    });
+    group.finish();
+    criterion.final_summary();
+
+    // The ratios, interleaved in one run; `access_token` is polled inside one `block_on`.
+    let (mut base, mut sync, mut asynchronous) = (f64::MAX, f64::MAX, f64::MAX);
+    for _ in 0..3 {
+        base = base.min(best(floor));
+        sync = sync.min(best(cached));
+        asynchronous = asynchronous.min(runtime.block_on(async {
+            let mut cx = core::task::Context::from_waker(core::task::Waker::noop());
+            best(|| {
+                let mut call = core::pin::pin!(session.access_token());
+                let poll = call.as_mut().poll(&mut cx);
+                assert!(black_box(poll.is_ready()));
+            })
+        }));
+    }
+    println!("floor                     {base:6.1} ns");
+    println!("cached_access_token()     {sync:6.1} ns, {:.2} times the floor", sync / base);
+    println!(
+        "access_token().await      {asynchronous:6.1} ns, {:.2} times the floor",
+        asynchronous / base
+    );
+
+    let counted = allocation_counter::measure(|| {
+        let mut cx = core::task::Context::from_waker(core::task::Waker::noop());
+        for _ in 0..1_000 {
+            let mut call = core::pin::pin!(session.access_token());
+            assert!(call.as_mut().poll(&mut cx).is_ready());
+            assert!(session.cached_access_token().is_some());
+        }
+    });
+    println!("allocations in 2 000 warm calls: {}", counted.count_total);
+
+    // What a session costs that is only held: all but what the store keeps.
+    let many = 100_000;
+    let crowd = keeper(many);
+    let mut own = 0;
+    let counted = allocation_counter::measure(|| {
+        runtime.block_on(async {
+            for n in 0..many {
+                let session = crowd.session(&format!("user-{n}")).expect("room");
+                let set = tokens(n);
+                own += set.access_token().map_or(0, |token| token.expose().len());
+                session.sign_in(set).await.expect("signed in");
+            }
+        });
+    });
+    let in_store = allocation_counter::measure(|| {
+        let store = Memory::new();
+        let key = Provider::oauth2("https://auth.example/token", "client")
+            .and_then(|provider| provider.store_key(""))
+            .expect("a key");
+        for n in 0..many {
+            let key = key.with_session(&format!("user-{n}")).expect("a key");
+            let record = record_like(n);
+            let revision = cotter_core::Revision::first(cotter_core::Lineage::from_bytes([1; 16]));
+            let expected = cotter_core::Expected::Absent;
+            cotter_core::BlockingTokenStore::save(&store, &key, &record, expected, revision)
+                .expect("saved");
+        }
+        core::mem::forget(store);
+    });
+    let each = (counted.bytes_current - in_store.bytes_current) as f64 / many as f64;
+    println!(
+        "a session held in memory: {each:.0} bytes, {:.0} beside its own tokens",
+        each - own as f64 / many as f64
+    );
+}
+
+/// Bytes as long as the record that a sign-in of [`tokens`] stores.
+fn record_like(n: usize) -> cotter_core::SecretBytes {
+    let length = 1 + (8 + 5) + (700 + n.to_string().len() + 5) + (48 + 5) + (55 + 5) + (6 + 5);
+    cotter_core::SecretBytes::from(vec![b'x'; length])
+}
