@@ -367,8 +367,27 @@ impl Drop for Small {
     }
 }
 
+/// Runs the named test in a process of its own and says that it did: a sled that has met a full
+/// disk may hold on to threads that every other sled of its process waits for.
+fn ran_alone(name: &str) -> bool {
+    const ALONE: &str = "COTTER_TEST_SLED_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return false;
+    }
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads", "1"])
+        .env(ALONE, "1")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{name} failed in its own process");
+    true
+}
+
 #[test]
 fn a_full_disk_is_named_and_loses_nothing() {
+    if ran_alone("a_full_disk_is_named_and_loses_nothing") {
+        return;
+    }
     let base = tempfile::tempdir().unwrap();
     let Some(_mounted) = Small::mount(base.path(), "8m") else { return };
     let folder = base.path().join("store");
@@ -393,7 +412,9 @@ fn a_full_disk_is_named_and_loses_nothing() {
     assert!(error.hint().is_some());
     assert!(saved > 3);
     assert_eq!(store.load(&key("kept")).unwrap().unwrap().record.unwrap(), kept);
-    store.close().unwrap();
+    // sled winds up slowly on a full disk, and more so on a busy machine.
+    let closed = (0..10).map(|_| store.close()).find(Result::is_ok);
+    assert!(closed.is_some(), "sled never gives its lock back");
 
     // Somebody else takes what is left: nothing works, by name, and nothing is lost.
     let mut rest = fs::File::create(&ballast).unwrap();
@@ -424,6 +445,9 @@ fn a_full_disk_is_named_and_loses_nothing() {
 /// waits for ever as it goes.
 #[test]
 fn a_disk_that_fills_under_sled_ends_in_an_error_and_not_in_a_hang() {
+    if ran_alone("a_disk_that_fills_under_sled_ends_in_an_error_and_not_in_a_hang") {
+        return;
+    }
     let base = tempfile::tempdir().unwrap();
     let Some(_mounted) = Small::mount(base.path(), "32m") else { return };
     let folder = base.path().join("store");
