@@ -42,10 +42,12 @@ pub trait Face: Send + Sync {
 
 /// Which face.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "there are two")]
+#[expect(clippy::exhaustive_enums, reason = "there are three")]
 pub enum Kind {
     /// tokio and reqwest.
     Async,
+    /// tokio and reqwest, on a store whose calls block.
+    Offloaded,
     /// Threads and ureq.
     Blocking,
 }
@@ -155,14 +157,18 @@ impl Rig {
             .expect("the emulator has a good address")
             .with_rotation(self.rotation);
         match self.kind {
-            Kind::Async => {
+            Kind::Async | Kind::Offloaded => {
                 let runtime = tokio::runtime::Builder::new_multi_thread()
                     .worker_threads(2)
                     .enable_all()
                     .build()
                     .expect("a runtime can be had");
-                let session = cotter::Session::builder(provider)
-                    .store(Arc::clone(&self.store))
+                let builder = cotter::Session::builder(provider);
+                let session = match self.kind {
+                    Kind::Offloaded => builder.blocking_store(Arc::clone(&self.store)),
+                    _ => builder.store(Arc::clone(&self.store)),
+                };
+                let session = session
                     .transport(
                         cotter::transport::Reqwest::builder().no_proxy().build().expect("a client"),
                     )

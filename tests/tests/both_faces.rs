@@ -37,6 +37,10 @@ macro_rules! both {
             use super::*;
             $($(#[$doc])* #[test] fn $name() { super::scenarios::$name(Kind::Async); })*
         }
+        mod offloaded {
+            use super::*;
+            $($(#[$doc])* #[test] fn $name() { super::scenarios::$name(Kind::Offloaded); })*
+        }
         mod blocking {
             use super::*;
             $($(#[$doc])* #[test] fn $name() { super::scenarios::$name(Kind::Blocking); })*
@@ -486,5 +490,136 @@ both! {
             }
             assert!(!text.contains(rig.server.base_url()), "{text}");
         }
+    }
+
+    fn every_fault_of_the_server_is_an_error_of_its_kind_and_loses_nothing(rig: Config::default()) {
+        // What takes real time; the wire's own tests have it.
+        let slow = ["delay", "drip"];
+        for (name, _) in cotter_emulator::FAULTS.iter().filter(|(name, _)| !slow.contains(name)) {
+            rig.server.reset();
+            let session = rig.signed_in();
+            let stored = session.refresh_token().unwrap();
+            rig.until_expired();
+            rig.server.fault(Fault::new(*name));
+            let answer = session.access();
+            if *name == "429" {
+                // One second is waited for within the flight.
+                answer.unwrap();
+                assert_eq!((rig.requests(), rig.exchanges()), (2, 1));
+                assert_in_step(&rig, &*session);
+                continue;
+            }
+            // Nothing was rotated: what is stored is good, whatever the answer looked like.
+            match session.refresh_token() {
+                Ok(token) => assert_eq!(token, stored, "{name}"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Protocol, "{name}: {error}"),
+            }
+            assert_eq!(rig.requests(), 1, "{name}: {answer:?}");
+            match (*name, answer) {
+                ("reject", Err(error)) => {
+                    assert_eq!(reason(&error), Some(SignInReason::Refused), "{error}");
+                    continue;
+                }
+                // Another user's, and another project's, are never handed out.
+                ("other-sub" | "wrong-aud" | "no-access-token", Err(error)) => {
+                    assert_eq!(error.kind(), ErrorKind::Protocol, "{name}: {error}");
+                }
+                ("other-sub" | "wrong-aud" | "no-access-token", Ok(_)) => {
+                    panic!("{name} was handed out");
+                }
+                (_, Err(error)) => assert!(
+                    uncertain(&error) || matches!(error.kind(), ErrorKind::Config | ErrorKind::Protocol),
+                    "{name}: {error}"
+                ),
+                (_, Ok(_)) => {}
+            }
+            if *name == "other-sub" {
+                continue;
+            }
+            rig.server.clear_faults();
+            rig.clock.advance(Duration::from_secs(2 * 3600));
+            session.access().unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_in_step(&rig, &*session);
+        }
+    }
+
+    fn every_fault_after_a_rotation_keeps_the_new_token_or_says_that_it_is_lost(rig: Config::default()) {
+        let slow = ["delay", "drip"];
+        for (name, _) in cotter_emulator::FAULTS.iter().filter(|(name, _)| !slow.contains(name)) {
+            rig.server.reset();
+            let session = rig.signed_in();
+            rig.until_expired();
+            rig.server.fault(Fault::new(*name).after_commit());
+            let answer = session.access();
+            rig.server.clear_faults();
+            let issued = rig.server.current_refresh_token(ADA);
+            match session.refresh_token() {
+                Ok(token) if Some(&token) == issued.as_ref() => {
+                    // Kept: the session goes on with it.
+                    rig.clock.advance(Duration::from_secs(2 * 3600));
+                    session.access().unwrap_or_else(|error| panic!("{name}: {error}"));
+                    assert_eq!(rig.server.counters().reuses, 0, "{name}");
+                }
+                Ok(_) => {
+                    // A server that rotates and does not say so is the only one that can be Ok here.
+                    assert!(answer.is_err() || name.ends_with("-refresh-token"), "{name}");
+                    rig.clock.advance(Duration::from_secs(2 * 3600));
+                    let end = reason(&session.access().unwrap_err());
+                    let told = [Some(SignInReason::RotationLost), Some(SignInReason::Refused)];
+                    assert!(told.contains(&end), "{name}: {end:?}");
+                }
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Protocol, "{name}: {error}"),
+            }
+        }
+    }
+
+    fn an_expired_set_is_imported_and_refreshed(rig: Config::default()) {
+        let set = rig.server.token_set(ADA);
+        let session = rig.session();
+        session.sign_in(&set).unwrap();
+        let end = session.access().unwrap().claims().unwrap().expires_at().unwrap();
+        rig.clock.set_wall(end.saturating_add(Duration::from_secs(1)));
+        session.sign_in(&set).unwrap();
+        assert_eq!(session.status().unwrap().state, State::Expired);
+        assert!(session.status().unwrap().signed_in);
+        session.access().unwrap();
+        assert_eq!(rig.exchanges(), 1);
+        assert_in_step(&rig, &*session);
+        // Without a refresh token there is nothing to do with an old one.
+        let bare = set.replace("refresh_token", "ignored");
+        assert_eq!(rig.session().sign_in(&bare).unwrap_err().kind(), ErrorKind::Config);
+    }
+
+    fn after_a_shutdown_nothing_is_exchanged_and_a_fresh_token_still_serves(rig: Config::default()) {
+        let session = rig.signed_in();
+        let token = session.access().unwrap();
+        assert!(session.shuts_down_clean());
+        assert_eq!(session.access().unwrap(), token);
+        assert!(unavailable(&session.refresh().unwrap_err()));
+        rig.until_expired();
+        assert!(unavailable(&session.access().unwrap_err()));
+        assert_eq!(rig.requests(), 0);
+    }
+
+    fn a_token_refused_while_a_refresh_fails_stays_refused(rig: Config::default()) {
+        let session = rig.signed_in();
+        let first = session.access().unwrap();
+        rig.until_stale();
+        rig.server.pause();
+        rig.server.fault(Fault::status(500).count(10));
+        std::thread::scope(|scope| {
+            // Due: on one face the caller flies, on the others a task does.
+            let flying = scope.spawn(|| session.access());
+            assert!(rig.server.wait_for_requests(1, Duration::from_secs(10)));
+            let refused = scope.spawn(|| session.rejected(&first));
+            while session.cached().is_some() {
+                std::thread::yield_now();
+            }
+            rig.server.resume();
+            assert!(refused.join().unwrap().is_err());
+            let _ = flying.join().unwrap();
+        });
+        assert_eq!(session.cached(), None, "served again after the failure");
+        assert!(session.access().is_err());
     }
 }

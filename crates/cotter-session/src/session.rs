@@ -182,24 +182,23 @@ impl Session {
     async fn sign_out_here(self) -> Result<SignedOut, Error> {
         let Self { shared, entry } = self;
         let name = entry.name_shared();
-        let _turn = shared.turnstile(&name).lock().await;
+        let turn = shared.turnstile(&name).lock().await;
         let old = entry.refresh_fingerprint();
         let seen = entry.memory().seen;
         let step = flow::sign_out(shared.common.context(entry.key()), shared.world.clock.now());
-        let kept = std::sync::Mutex::new(None);
+        let state = std::sync::Mutex::new((Some(turn), None));
         let result = drive(step, &shared.world, |publication: &Publication| {
             let mut memory = Memory::default();
             memory.seen = seen;
             let left = entry.replace(publication, memory);
-            *kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = left;
+            shared.map.holds(&name, old, None);
+            // The next one may sign in; a server that is slow to revoke holds nobody up.
+            *state.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = (None, left);
         })
         .await;
-        let kept = kept.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (_, kept) = state.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(kept) = kept {
             flight::abandon(&shared, kept).await;
-        }
-        if result.is_ok() {
-            shared.map.holds(&name, old, None);
         }
         result
     }

@@ -1,7 +1,8 @@
 //! `blocking::Session`: one user's tokens, for threads.
 
+use core::cell::RefCell;
 use core::time::Duration;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use cotter_core::flow::{self, Publication, SignIn, SignedOut};
 use cotter_core::{
@@ -167,22 +168,21 @@ impl Session {
     pub fn sign_out(&self) -> Result<SignedOut, Error> {
         let (shared, entry) = (&*self.shared, &self.entry);
         let name = entry.name_shared();
-        let _turn = shared.turnstile(&name).lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = shared.turnstile(&name).lock().unwrap_or_else(PoisonError::into_inner);
         let old = entry.refresh_fingerprint();
         let seen = entry.memory().seen;
-        let kept = Mutex::new(None);
+        let state = RefCell::new((Some(turn), None));
         let step = flow::sign_out(shared.common.context(entry.key()), shared.world.clock.now());
         let result = drive(step, &shared.world, |publication: &Publication| {
             let mut memory = Memory::default();
             memory.seen = seen;
             let left = entry.replace(publication, memory);
-            *kept.lock().unwrap_or_else(PoisonError::into_inner) = left;
-        });
-        if let Some(kept) = kept.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            flight::abandon(shared, kept);
-        }
-        if result.is_ok() {
             shared.map.holds(&name, old, None);
+            // The next one may sign in; a server that is slow to revoke holds nobody up.
+            *state.borrow_mut() = (None, left);
+        });
+        if let (_, Some(kept)) = state.into_inner() {
+            flight::abandon(shared, kept);
         }
         result
     }
