@@ -12,7 +12,7 @@ use cotter::core::{Goal, Memory as Remembered, SecretBytes, Step};
 use cotter::store::Memory;
 use cotter::{BlockingTokenStore, Clock, ErrorKind, OAuthToken, Provider, Session, Transport};
 use cotter_emulator::{Config, Emulator, Fault};
-use cotter_testkit::ManualClock;
+use cotter_testkit::{Fault as Broken, FaultStore, Gate, ManualClock, Op};
 use cotter_tests::{ADA, Kind, Rig};
 
 fn provider(server: &Emulator) -> Provider {
@@ -133,6 +133,53 @@ async fn a_dropped_caller_does_not_burn_the_refresh_token() {
         let counters = server.counters();
         assert_eq!((counters.exchanges, counters.reuses), (1, 0), "dropped after {polls} polls");
         assert!(session.shutdown(Duration::from_secs(5)).await.is_clean());
+    }
+}
+
+/// The same, held up by a gate at every call that a refresh makes: before it happens and after.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_dropped_at_every_step_of_the_flight_loses_nothing() {
+    // As the flight makes them: load, lease, load, note, (exchange), save, release.
+    let steps = [
+        (Op::Load, 1),
+        (Op::TryLease, 1),
+        (Op::Load, 2),
+        (Op::Save, 1),
+        (Op::Save, 2),
+        (Op::Release, 1),
+    ];
+    let server = Emulator::start(Config::default()).unwrap();
+    for (step, after) in steps.iter().flat_map(|step| [(step, false), (step, true)]) {
+        server.reset();
+        let clock = ManualClock::new();
+        let store = Arc::new(FaultStore::new(Memory::new()));
+        let session = Session::builder(provider(&server))
+            .store(Arc::clone(&store))
+            .transport(reqwest())
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        session.sign_in(tokens(&server)).await.unwrap();
+        clock.advance(Duration::from_secs(3601));
+        let (gate, (op, nth)) = (Gate::new(), *step);
+        let held = gate.clone();
+        let fault = if after { Broken::HangAfter(held) } else { Broken::HangBefore(held) };
+        store.on(op, store.count(op) + nth, fault);
+        let mut caller = Box::pin(session.access_token());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(caller.as_mut().poll(&mut cx).is_pending());
+        let reached = tokio::time::timeout(Duration::from_secs(5), gate.until_reached_async());
+        reached.await.unwrap();
+        drop(caller);
+        gate.open();
+        let next = tokio::time::timeout(Duration::from_secs(5), session.access_token());
+        next.await.unwrap().unwrap();
+        assert!(session.shutdown(Duration::from_secs(5)).await.is_clean());
+        let stored = session.refresh_token().await.unwrap();
+        let newest = server.current_refresh_token(ADA);
+        assert_eq!(Some(stored.expose()), newest.as_deref(), "{step:?}, after: {after}");
+        let counters = server.counters();
+        assert_eq!((counters.exchanges, counters.reuses), (1, 0), "{step:?}, after: {after}");
     }
 }
 
@@ -335,4 +382,29 @@ async fn two_sessions_of_a_keeper_cannot_share_a_refresh_token() {
     assert_eq!(b.sign_in(set.duplicate()).await.unwrap_err().kind(), ErrorKind::Config);
     a.sign_out().await.unwrap();
     b.sign_in(set).await.unwrap();
+}
+
+/// Two keepers on one shared store are two processes: whoever comes second adopts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_with_many_callers_make_one_exchange() {
+    let server = Emulator::start(Config::default()).unwrap();
+    let clock = ManualClock::new();
+    let store = Memory::shared();
+    let (here, there) = (session(&server, &clock, store.clone()), session(&server, &clock, store));
+    here.sign_in(tokens(&server)).await.unwrap();
+    there.access_token().await.unwrap();
+    clock.advance(Duration::from_secs(3601));
+    let callers: Vec<_> = (0..200)
+        .map(|n| {
+            let session = if n % 2 == 0 { here.clone() } else { there.clone() };
+            tokio::spawn(async move { session.access_token().await.unwrap() })
+        })
+        .collect();
+    let mut first = None;
+    for caller in callers {
+        let token = tokio::time::timeout(Duration::from_secs(10), caller).await.unwrap().unwrap();
+        assert_eq!(*first.get_or_insert_with(|| token.clone()), token);
+    }
+    let counters = server.counters();
+    assert_eq!((counters.exchanges, counters.refresh_requests), (1, 1));
 }

@@ -7,7 +7,7 @@ use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use cotter::store::Memory;
@@ -19,8 +19,8 @@ use cotter::{
 use cotter_testkit::{Fault, FaultStore, Gate, ManualClock, Op, ScriptedTransport};
 use cotter_tests::Log;
 
-/// How long anything here may take before it counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything here may take before it counts as stuck; less than a request may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 type Store = FaultStore<Memory>;
 
@@ -494,25 +494,44 @@ fn rule_19_without_a_runtime_an_async_session_says_so() {
     assert_eq!(error.kind(), ErrorKind::Config);
 }
 
-/// Panics at every event, having asked the session for a token.
+/// Panics at every event, having asked the session whether it is still at it.
 #[derive(Debug, Default)]
-struct Explosive(Arc<OnceLock<Session>>, Log);
+struct Explosive<S> {
+    session: Arc<OnceLock<S>>,
+    busy: Arc<Mutex<Vec<bool>>>,
+}
 
-impl Observer for Explosive {
-    fn observe(&self, key: &StoreKey, event: Event) {
+impl<S: Asked> Observer for Explosive<S> {
+    fn observe(&self, _: &StoreKey, event: Event) {
         // Outside of every lock: this would never return otherwise.
-        let shown = self.0.get().and_then(Session::cached_access_token);
-        assert!(self.0.get().is_none_or(|session| !session.is_refreshing()));
-        self.1.observe(key, event);
-        panic!("an observer panics, as planned, after {}", shown.is_some());
+        let busy = self.session.get().is_some_and(Asked::is_busy);
+        self.busy.lock().unwrap().push(busy);
+        panic!("an observer panics, as planned, at {event:?}");
+    }
+}
+
+trait Asked: core::fmt::Debug + Send + Sync {
+    fn is_busy(&self) -> bool;
+}
+
+impl Asked for Session {
+    fn is_busy(&self) -> bool {
+        self.cached_access_token().is_none() || self.is_refreshing()
+    }
+}
+
+impl Asked for blocking::Session {
+    fn is_busy(&self) -> bool {
+        // It may even wait.
+        self.access_token().is_err() || self.is_refreshing()
     }
 }
 
 #[tokio::test]
 async fn rule_20_an_observer_may_panic_and_ask_for_tokens() {
     let world = World::new();
-    let cell = Arc::new(OnceLock::new());
-    let observer = Explosive(Arc::clone(&cell), world.events.clone());
+    let (cell, busy) = (Arc::new(OnceLock::new()), Arc::<Mutex<Vec<bool>>>::default());
+    let observer = Explosive { session: Arc::clone(&cell), busy: Arc::clone(&busy) };
     let keeper = world.keeper_with(observer, world.pauses(), 10);
     let session = keeper.session("ada").unwrap();
     cell.set(session.clone()).unwrap();
@@ -523,7 +542,27 @@ async fn rule_20_an_observer_may_panic_and_ask_for_tokens() {
         let token = soon(session.access_token()).await.unwrap();
         assert_eq!(token.expose(), format!("at-{n}"));
     }
-    until(|| world.events.take().contains(&Event::Refreshed)).await;
+    until(|| busy.lock().unwrap().len() == 3).await;
+    assert_eq!(*busy.lock().unwrap(), [false; 3]);
+}
+
+#[test]
+fn rule_20_an_observer_may_panic_and_ask_for_tokens_on_the_callers_thread() {
+    let world = World::new();
+    let (cell, busy) = (Arc::new(OnceLock::new()), Arc::<Mutex<Vec<bool>>>::default());
+    let session = blocking::Session::builder(provider())
+        .store(Arc::clone(&world.store))
+        .transport(world.server.clone())
+        .clock(world.clock.clone())
+        .observer(Explosive { session: Arc::clone(&cell), busy: Arc::clone(&busy) })
+        .build()
+        .unwrap();
+    cell.set(session.clone()).unwrap();
+    session.sign_in(tokens(1)).unwrap();
+    world.clock.advance(Duration::from_secs(3_601));
+    world.server.reply(200, set(2));
+    assert_eq!(session.access_token().unwrap().expose(), "at-2");
+    assert_eq!(*busy.lock().unwrap(), [false]);
 }
 
 /// Panics as often as it is told to.
@@ -834,21 +873,26 @@ async fn rule_22_what_is_in_use_is_never_evicted_and_what_rests_is() {
     assert_eq!(grace.refresh_token().await.unwrap().expose(), "rt-2");
 }
 
-#[tokio::test]
-async fn rule_22_a_set_in_memory_only_is_never_evicted() {
+#[test]
+fn rule_22_a_set_in_memory_only_is_never_evicted() {
     let world = World::new();
-    let keeper = world.keeper_with(world.events.clone(), world.pauses(), 1);
+    let keeper = blocking::Keeper::builder(provider())
+        .store(Arc::clone(&world.store))
+        .transport(world.server.clone())
+        .clock(world.clock.clone())
+        .sleeper(world.pauses())
+        .max_sessions(1)
+        .build()
+        .unwrap();
     let session = keeper.session("ada").unwrap();
-    session.sign_in(tokens(1)).await.unwrap();
+    session.sign_in(tokens(1)).unwrap();
     world.clock.advance(Duration::from_secs(3_601));
-    world.server.reply(200, set(2));
-    let saves = world.store.count(Op::Save);
-    for nth in 2..=4 {
-        world.store.on(Op::Save, saves + nth, Fault::Fail(StoreErrorKind::Full));
-    }
-    soon(session.access_token()).await.unwrap();
+    world.fills_with(2);
+    session.access_token().unwrap();
     drop(session);
     assert!(keeper.session("grace").is_err());
-    assert!(soon(keeper.shutdown(PATIENCE)).await.is_clean());
-    assert_eq!(keeper.session("ada").unwrap().refresh_token().await.unwrap().expose(), "rt-2");
+    world.store.heal();
+    assert!(keeper.shutdown(PATIENCE).is_clean());
+    keeper.session("grace").unwrap();
+    assert_eq!(keeper.session("ada").unwrap().refresh_token().unwrap().expose(), "rt-2");
 }
