@@ -20,6 +20,8 @@ pub enum Event {
     Persisted,
     /// A refresh failed for this reason, and callers got the token that was there.
     ServedStale(ErrorKind),
+    /// The keys of the server could not be had, and its newest set is used unverified.
+    Unverified,
     /// The server granted a token that lives shorter than a caller asked for.
     ShorterThanAsked,
 }

@@ -26,6 +26,7 @@ mod store;
 mod time;
 mod token;
 mod transport;
+mod verify;
 mod view;
 pub mod wire;
 
@@ -49,4 +50,5 @@ pub use store::{
 pub use time::{BootId, BootTime, Clock, Now, Timestamp};
 pub use token::{OAuthToken, OAuthTokenParts};
 pub use transport::{BlockingTransport, MAX_RESPONSE, Sent, Transport, TransportError};
+pub use verify::{Handed, Verified, Verify};
 pub use view::{Force, Goal, Memory, Trouble, Verdict, View, Visible, Want};

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::key::StoreKey;
 use crate::secret::{ClientSecret, RefreshToken, SecretBytes};
 use crate::token::OAuthToken;
+use crate::verify::Handed;
 pub use crate::wire::fit::Unfit;
 use crate::wire::{Answer, address, cotter, fit, oauth2};
 
@@ -327,6 +328,13 @@ impl Provider {
             }
             (Dialect::OAuth2, None) => None,
         }
+    }
+
+    /// What of a set is this client's to verify: the ID token, and an access token addressed to it.
+    /// Cotter's always is (protocol page 3.2); others address theirs to resource servers.
+    pub(crate) fn handed(&self, set: &OAuthToken) -> Handed {
+        let ours = self.is_cotter() || fit::speaks_to(set, &self.client_id);
+        Handed::new(set.access_token().filter(|_| ours).cloned(), set.id_token().cloned())
     }
 
     /// Whether a set belongs to this client and to one user; `stored_user` is who is signed in, as

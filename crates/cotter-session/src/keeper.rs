@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use cotter_core::{
-    BlockingTokenStore, Clock, Entropy, Error, Policy, Provider, TokenStore, Transport,
+    BlockingTokenStore, Clock, Entropy, Error, Policy, Provider, TokenStore, Transport, Verify,
 };
 
 use crate::entry::Entry;
@@ -191,6 +191,13 @@ impl KeeperBuilder {
         self
     }
 
+    /// Who checks the signature of every set that the server hands over; nobody by default, since
+    /// the sets come over TLS from the server itself.
+    pub fn verify_with(mut self, verifier: impl Verify + 'static) -> Self {
+        self.settings.verifier = Some(Arc::new(verifier));
+        self
+    }
+
     /// How many sessions are held in memory; 100 000 by default.
     pub fn max_sessions(mut self, most: usize) -> Self {
         self.settings.most_sessions = most;
@@ -282,6 +289,13 @@ impl SessionBuilder {
     /// Who is told what happens.
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.keeper = self.keeper.observer(observer);
+        self
+    }
+
+    /// Who checks the signature of every set that the server hands over; nobody by default, since
+    /// the sets come over TLS from the server itself.
+    pub fn verify_with(mut self, verifier: impl Verify + 'static) -> Self {
+        self.keeper = self.keeper.verify_with(verifier);
         self
     }
 

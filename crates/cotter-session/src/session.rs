@@ -13,6 +13,7 @@ use crate::drive::drive;
 use crate::entry::{Entry, Turn, access, id};
 use crate::flight::{self, Flight};
 use crate::keeper::{SessionBuilder, Shared, shut_down};
+use crate::observer::tell;
 use crate::settings::{Shutdown, fingerprint, held_elsewhere};
 
 /// How often a caller judges anew because the session changed while it waited.
@@ -61,14 +62,16 @@ impl Session {
 
     async fn sign_in_here(self, tokens: OAuthToken) -> Result<(), Error> {
         let Self { shared, entry } = self;
+        let cx = shared.common.context(entry.key());
+        let vetting = flow::vet(&cx, &tokens, shared.world.clock.now());
+        let event = drive(vetting, &shared.world, |_| ()).await?;
         let name = entry.name_shared();
-        let _turn = shared.turnstile(&name).lock().await;
+        let turn = shared.turnstile(&name).lock().await;
         let token = fingerprint(&tokens);
         if token.is_some_and(|token| shared.map.held_elsewhere(&name, token)) {
             return Err(held_elsewhere());
         }
         let old = entry.refresh_fingerprint();
-        let cx = shared.common.context(entry.key());
         let sign_in = SignIn { tokens, lineage: shared.common.lineage()? };
         let step = flow::sign_in(cx, sign_in, shared.world.clock.now());
         let outcome = drive(step, &shared.world, |_| ()).await;
@@ -80,6 +83,8 @@ impl Session {
                 flight::abandon(&shared, kept).await;
             }
         }
+        drop(turn);
+        tell(shared.common.observer.as_ref(), entry.key(), event.as_slice());
         Ok(())
     }
 

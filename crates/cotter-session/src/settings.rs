@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cotter_core::flow::Context;
 use cotter_core::{
     Capabilities, Clock, Entropy, Error, Fingerprint, Lineage, OAuthToken, Policy, Provider,
-    Rotation, StoreKey,
+    Rotation, StoreKey, Verify,
 };
 
 use crate::clock::SystemClock;
@@ -23,6 +23,7 @@ pub(crate) struct Settings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) verifier: Option<Arc<dyn Verify>>,
     pub(crate) most_sessions: usize,
 }
 
@@ -34,6 +35,7 @@ impl Settings {
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(OsEntropy::new()),
             observer: None,
+            verifier: None,
             most_sessions: MOST_SESSIONS,
         }
     }
@@ -55,6 +57,7 @@ impl Settings {
             clock: self.clock,
             entropy: self.entropy,
             observer: self.observer,
+            verifier: self.verifier,
             store,
         })
     }
@@ -69,6 +72,7 @@ pub(crate) struct Common {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) verifier: Option<Arc<dyn Verify>>,
     pub(crate) store: Capabilities,
 }
 
@@ -83,6 +87,7 @@ impl Common {
             store: self.store,
             key: key.clone(),
             seed: u64::from_le_bytes(seed),
+            verifier: self.verifier.clone(),
         }
     }
 

@@ -126,14 +126,18 @@ impl Flight {
     /// comes first.
     fn not_after(&self, now: Now, record: &Record) -> BootTime {
         let mut end = now.boot.saturating_add(self.send_budget());
-        if let Some(lasts) = self.lease.as_ref().and_then(|lease| lease.ends_in) {
-            let share = SAVE_SHARE.min(lasts / 4);
-            end = end.min(self.leased_at.saturating_add(lasts).saturating_sub(share));
-        }
+        end = self.save_by(end);
         if let Some(left) = record.journal.as_ref().and_then(|j| self.grace_left(record, j, now)) {
             end = end.min(now.boot.saturating_add(left));
         }
         end
+    }
+
+    /// `end`, or the last moment at which a lease that lapses still leaves time for a save.
+    pub(super) fn save_by(&self, end: BootTime) -> BootTime {
+        let Some(lasts) = self.lease.as_ref().and_then(|lease| lease.ends_in) else { return end };
+        let share = SAVE_SHARE.min(lasts / 4);
+        end.min(self.leased_at.saturating_add(lasts).saturating_sub(share))
     }
 
     fn replied(

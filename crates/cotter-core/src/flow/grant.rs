@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use super::acquire::{Flight, Seen};
 use super::exchange::same_lineage;
+use super::vouch::vouch;
 use super::{Outcome, Publication};
 use crate::claims::peek;
 use crate::error::Error;
@@ -19,6 +20,7 @@ use crate::step::{Ask, GiveLease, Send, Step};
 use crate::store::{Loaded, StoreError, Swap};
 use crate::time::Now;
 use crate::token::OAuthToken;
+use crate::verify::Verified;
 use crate::view::{Force, Goal, Want};
 
 /// How often a save is tried inside one flight.
@@ -75,27 +77,85 @@ struct Grant {
     unfit: Option<Unfit>,
     saves: u32,
     resumed: bool,
+    /// The set itself, while it cannot be judged without keys that have to be fetched.
+    unjudged: Option<Box<Unjudged>>,
+}
+
+/// A set whose refresh token is kept, and that waits for its verifier.
+struct Unjudged {
+    set: OAuthToken,
+    received: Now,
+    verification: Step<Verified>,
 }
 
 impl Flight {
     /// Takes the answer of a 2xx: the new refresh token is kept whatever else is in it.
     pub(super) fn granted(
-        self: Box<Self>,
+        mut self: Box<Self>,
         now: Now,
         mut seen: Box<Seen>,
         set: OAuthToken,
     ) -> Step<Outcome> {
         let spent = Self::fingerprint(&seen);
-        let unfit = self.cx.provider.check(&set, seen.record.user.as_deref()).err();
+        let mut unfit = self.cx.provider.check(&set, seen.record.user.as_deref()).err();
+        let mut unjudged = None;
+        let verification = if unfit.is_none() { self.cx.verification(&set, now) } else { None };
+        match verification {
+            None => {}
+            Some(Step::Done(verified)) => unfit = self.verified(verified),
+            Some(verification) => {
+                // Its keys have to be fetched first, but the refresh token is kept before that.
+                unfit = Some(Unfit::Unverified);
+                let set = set.duplicate();
+                unjudged = Some(Box::new(Unjudged { set, received: now, verification }));
+            }
+        }
         merge(&mut seen.record, set, unfit, now);
-        self.keep(Grant { seen, spent, unfit, saves: 0, resumed: false })
+        self.keep(Grant { seen, spent, unfit, saves: 0, resumed: false, unjudged })
+    }
+
+    fn verified(&mut self, verified: Verified) -> Option<Unfit> {
+        match verified {
+            Verified::Sound => None,
+            Verified::Unsound(_) => Some(Unfit::Unverified),
+            Verified::Undecided => {
+                self.events.push(Event::Unverified);
+                None
+            }
+        }
+    }
+
+    /// The refresh token is durable: now the keys may take their time.
+    fn judge(self: Box<Self>, now: Now, seen: Box<Seen>, unjudged: Unjudged) -> Step<Outcome> {
+        let Unjudged { set, received, verification } = unjudged;
+        let end = self.save_by(now.boot.saturating_add(self.budget_left(now)));
+        vouch(verification, now, end, move |now, verified| {
+            self.judged(now, seen, set, received, verified)
+        })
+    }
+
+    fn judged(
+        mut self: Box<Self>,
+        now: Now,
+        mut seen: Box<Seen>,
+        set: OAuthToken,
+        received: Now,
+        verified: Verified,
+    ) -> Step<Outcome> {
+        let spent = Self::fingerprint(&seen);
+        let unfit = self.verified(verified);
+        if unfit.is_none() {
+            merge(&mut seen.record, set, None, received);
+        }
+        let grant = Grant { seen, spent, unfit, saves: 0, resumed: false, unjudged: None };
+        if unfit.is_none() { self.keep(grant) } else { self.kept(now, grant) }
     }
 
     fn keep(self: Box<Self>, mut grant: Grant) -> Step<Outcome> {
         grant.saves += 1;
-        let Grant { seen, spent, unfit, saves, resumed } = grant;
+        let Grant { seen, spent, unfit, saves, resumed, unjudged } = grant;
         self.save(seen, move |flight, now, seen, answer| {
-            let grant = Grant { seen, spent, unfit, saves, resumed };
+            let grant = Grant { seen, spent, unfit, saves, resumed, unjudged };
             match answer {
                 Ok(Swap::Done) => flight.kept(now, grant),
                 Ok(Swap::Conflict { .. }) => flight.what_stands_there(grant),
@@ -107,7 +167,10 @@ impl Flight {
 
     /// Durable: now it may be seen, and judged.
     fn kept(mut self: Box<Self>, now: Now, grant: Grant) -> Step<Outcome> {
-        let Grant { seen, unfit, resumed, .. } = grant;
+        let Grant { seen, unfit, resumed, unjudged, .. } = grant;
+        if let Some(unjudged) = unjudged {
+            return self.judge(now, seen, *unjudged);
+        }
         self.learn(&seen.record, seen.revision, now);
         self.memory.trouble = None;
         self.events.push(if resumed { Event::Persisted } else { Event::Refreshed });

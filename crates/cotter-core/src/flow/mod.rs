@@ -22,6 +22,7 @@ mod grant;
 mod read;
 mod sign_in;
 mod sign_out;
+mod vouch;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -31,6 +32,7 @@ pub use self::grant::Unpersisted;
 pub use self::read::{inspect, refresh_token};
 pub use self::sign_in::{SignIn, sign_in};
 pub use self::sign_out::{SignedOut, sign_out};
+pub use self::vouch::vet;
 use crate::error::{Error, SignInReason};
 use crate::event::Event;
 use crate::key::StoreKey;
@@ -41,6 +43,7 @@ use crate::revision::Revision;
 use crate::step::Step;
 use crate::store::Capabilities;
 use crate::time::Now;
+use crate::verify::Verify;
 use crate::view::{Memory, View};
 
 /// What every flow of a session needs to know.
@@ -57,6 +60,8 @@ pub struct Context {
     pub key: StoreKey,
     /// Drawn at random for this flow: jitter is an input.
     pub seed: u64,
+    /// Who says whether the server signed what it handed over, if anybody does.
+    pub verifier: Option<Arc<dyn Verify>>,
 }
 
 impl Context {

@@ -33,7 +33,8 @@ pub struct SignIn {
 /// Begins a sign-in (or an import): check the set, then load and swap until it stands.
 ///
 /// The set must belong to this client and to one user, and hold an access token that is usable or
-/// can be refreshed; else the flow ends in `Config` and what was stored stays.
+/// can be refreshed; else the flow ends in `Config` and what was stored stays. Who verifies sets lets
+/// [`vet`](super::vet) do so before.
 pub fn sign_in(cx: Context, sign_in: SignIn, now: Now) -> Step<Outcome> {
     match prepare(&cx, sign_in.tokens, now) {
         Ok(record) => {

@@ -21,6 +21,8 @@ pub enum Unfit {
     MixedUsers,
     /// An ID token stands in place of the access token, or the other way round.
     WrongType,
+    /// The session's verifier did not find the server's signature on it.
+    Unverified,
 }
 
 impl Unfit {
@@ -34,6 +36,7 @@ impl Unfit {
             Self::NotAJwt => 4,
             Self::MixedUsers => 5,
             Self::WrongType => 6,
+            Self::Unverified => 7,
         }
     }
 
@@ -47,6 +50,7 @@ impl Unfit {
             4 => Some(Self::NotAJwt),
             5 => Some(Self::MixedUsers),
             6 => Some(Self::WrongType),
+            7 => Some(Self::Unverified),
             _ => None,
         }
     }
@@ -61,6 +65,7 @@ impl fmt::Display for Unfit {
             Self::NotAJwt => "one of its tokens is not a JWT",
             Self::MixedUsers => "its tokens belong to two different users",
             Self::WrongType => "an ID token and an access token stand in each other's place",
+            Self::Unverified => "it is not signed as this provider's tokens are",
         })
     }
 }
@@ -138,6 +143,11 @@ pub(crate) fn oauth2(set: &OAuthToken, client: &str, stored: Option<&str>) -> Re
         Some(id) if id.is_jwt && !is_for(id, client) => Err(Unfit::OtherAudience),
         _ => Ok(()),
     }
+}
+
+/// Whether the access token is a JWT for this client, and so the client's to look into.
+pub(crate) fn speaks_to(set: &OAuthToken, client: &str) -> bool {
+    set.access_token().is_some_and(|token| is_for(&peek(token.expose()), client))
 }
 
 fn is_for(token: &Peek, audience: &str) -> bool {

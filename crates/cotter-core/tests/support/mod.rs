@@ -113,6 +113,7 @@ impl Process {
             policy: Arc::new(self.policy.clone()),
             store: self.store,
             seed: 7,
+            verifier: None,
         }
     }
 

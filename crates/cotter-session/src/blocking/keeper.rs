@@ -3,7 +3,9 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use cotter_core::{BlockingTokenStore, BlockingTransport, Clock, Entropy, Error, Policy, Provider};
+use cotter_core::{
+    BlockingTokenStore, BlockingTransport, Clock, Entropy, Error, Policy, Provider, Verify,
+};
 
 use super::drive::World;
 use super::flight::{self, Flight};
@@ -199,6 +201,13 @@ impl KeeperBuilder {
         self
     }
 
+    /// Who checks the signature of every set that the server hands over; nobody by default, since
+    /// the sets come over TLS from the server itself.
+    pub fn verify_with(mut self, verifier: impl Verify + 'static) -> Self {
+        self.settings.verifier = Some(Arc::new(verifier));
+        self
+    }
+
     /// How many sessions are held in memory; 100 000 by default.
     pub fn max_sessions(mut self, most: usize) -> Self {
         self.settings.most_sessions = most;
@@ -279,6 +288,13 @@ impl SessionBuilder {
     /// Who is told what happens.
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.keeper = self.keeper.observer(observer);
+        self
+    }
+
+    /// Who checks the signature of every set that the server hands over; nobody by default, since
+    /// the sets come over TLS from the server itself.
+    pub fn verify_with(mut self, verifier: impl Verify + 'static) -> Self {
+        self.keeper = self.keeper.verify_with(verifier);
         self
     }
 

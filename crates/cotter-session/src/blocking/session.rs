@@ -14,6 +14,7 @@ use super::drive::drive;
 use super::flight::{self, Flight};
 use super::keeper::{SessionBuilder, Shared, shut_down};
 use crate::entry::{Entry, Turn, access, id};
+use crate::observer::tell;
 use crate::settings::{Shutdown, fingerprint, held_elsewhere};
 
 /// How often a caller judges anew because the session changed while it waited.
@@ -57,14 +58,16 @@ impl Session {
     /// another client, or mixes two users; `Store` if it cannot be stored. What was there stays.
     pub fn sign_in(&self, tokens: OAuthToken) -> Result<(), Error> {
         let (shared, entry) = (&*self.shared, &self.entry);
+        let cx = shared.common.context(entry.key());
+        let vetting = flow::vet(&cx, &tokens, shared.world.clock.now());
+        let event = drive(vetting, &shared.world, |_| ())?;
         let name = entry.name_shared();
-        let _turn = shared.turnstile(&name).lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = shared.turnstile(&name).lock().unwrap_or_else(PoisonError::into_inner);
         let token = fingerprint(&tokens);
         if token.is_some_and(|token| shared.map.held_elsewhere(&name, token)) {
             return Err(held_elsewhere());
         }
         let old = entry.refresh_fingerprint();
-        let cx = shared.common.context(entry.key());
         let sign_in = SignIn { tokens, lineage: shared.common.lineage()? };
         let outcome =
             drive(flow::sign_in(cx, sign_in, shared.world.clock.now()), &shared.world, |_| ());
@@ -76,6 +79,8 @@ impl Session {
                 flight::abandon(shared, kept);
             }
         }
+        drop(turn);
+        tell(shared.common.observer.as_ref(), entry.key(), event.as_slice());
         Ok(())
     }
 
