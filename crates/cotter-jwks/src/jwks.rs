@@ -14,7 +14,6 @@ pub struct Jwks {
     pub(crate) policy: RemotePolicy,
     pub(crate) remember: usize,
     pub(crate) timeout: Duration,
-    #[cfg_attr(not(any(feature = "async", feature = "blocking")), expect(dead_code))]
     pub(crate) uri: Uri,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What is decided (how long keys are good for, what an unknown `kid` may cause, what serves in an
 //! outage) is decided by [`cotter_jwt::Remote`]; here it is done, over the same transports as
-//! everything else. Nothing here knows of a session: an outage of the keys ends none.
+//! everything else. An outage of the keys ends no session.
 //!
 //! ```
 //! # #[cfg(feature = "async")]
@@ -24,9 +24,14 @@ mod asynchronous;
 pub mod blocking;
 mod clock;
 mod jwks;
-#[cfg(any(feature = "async", feature = "blocking"))]
+mod session;
+#[cfg_attr(
+    not(any(feature = "async", feature = "blocking")),
+    allow(dead_code, reason = "sessions alone remember no tokens")
+)]
 mod shared;
 
 #[cfg(feature = "async")]
 pub use asynchronous::RemoteVerifier;
 pub use jwks::Jwks;
+pub use session::SessionVerifier;

@@ -68,6 +68,11 @@ impl Shared {
         }
     }
 
+    /// Whether somebody is fetching right now.
+    pub(crate) fn is_fetching(&self) -> bool {
+        self.remote().is_flying()
+    }
+
     /// Whether to go on with the keys at hand, since somebody is fetching newer ones already.
     pub(crate) fn will_do(&self, attempt: &Attempt) -> bool {
         self.remote().will_do(attempt.kid.as_deref(), self.jwks.clock.boot())

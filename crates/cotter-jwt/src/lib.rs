@@ -29,6 +29,7 @@ mod keyset;
 mod reason;
 mod remote;
 mod rule;
+mod session;
 mod signed;
 mod verifier;
 

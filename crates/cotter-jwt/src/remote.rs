@@ -273,6 +273,12 @@ impl Remote {
         })
     }
 
+    /// Whether a fetch is under way.
+    #[must_use]
+    pub const fn is_flying(&self) -> bool {
+        self.flying.is_some()
+    }
+
     /// How long to stay away from the server; not at all if an answer of its is on the way.
     fn wait(&self, until: BootTime, now: BootTime) -> Option<Duration> {
         (now < until && self.flying.is_none()).then(|| until.saturating_since(now))

@@ -12,7 +12,7 @@ use cotter_core::flow::{self, Context, Outcome, SignIn, Unpersisted};
 use cotter_core::{
     BootId, BootTime, Capabilities, Event, Expected, Goal, Holder, Lease, LeaseAnswer, LeaseOwner,
     Lineage, Loaded, Memory, Now, OAuthToken, Policy, Provider, Record, Revision, Rotation,
-    SecretBytes, Step, StoreError, StoreErrorKind, Swap, Timestamp, TransportError, View,
+    SecretBytes, Step, StoreError, StoreErrorKind, Swap, Timestamp, TransportError, Verify, View,
 };
 use http::Response;
 
@@ -73,6 +73,7 @@ pub struct Process {
     pub view: Option<Arc<View>>,
     pub kept: Option<Unpersisted>,
     pub events: Vec<Event>,
+    pub verifier: Option<Arc<dyn Verify>>,
 }
 
 pub fn provider(rotation: Rotation) -> Provider {
@@ -103,6 +104,7 @@ impl Process {
             view: None,
             kept: None,
             events: Vec::new(),
+            verifier: None,
         }
     }
 
@@ -113,7 +115,7 @@ impl Process {
             policy: Arc::new(self.policy.clone()),
             store: self.store,
             seed: 7,
-            verifier: None,
+            verifier: self.verifier.clone(),
         }
     }
 
