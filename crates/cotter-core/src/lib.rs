@@ -15,6 +15,7 @@ mod event;
 pub mod flow;
 mod key;
 mod life;
+pub mod login;
 mod policy;
 mod provider;
 pub mod record;

@@ -11,14 +11,14 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// What every secret type shares; the text type differs in who may copy it.
 macro_rules! secret_text {
-    ($(#[$doc:meta])* $name:ident, $inner:ty, $make:expr) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident, $inner:ty, $make:expr) => {
         $(#[$doc])*
-        pub struct $name($inner);
+        $vis struct $name($inner);
 
         impl $name {
             /// Takes `text` over as a secret.
             #[must_use]
-            pub fn new(text: impl Into<String>) -> Self {
+            $vis fn new(text: impl Into<String>) -> Self {
                 // An exact copy, so that shrinking the string leaves no second one behind.
                 let mut text: String = text.into();
                 let exact: Box<str> = Box::from(text.as_str());
@@ -29,7 +29,7 @@ macro_rules! secret_text {
 
             /// The secret itself. Call it only where the bytes leave for a wire or a back end.
             #[must_use]
-            pub fn expose(&self) -> &str {
+            $vis fn expose(&self) -> &str {
                 &self.0
             }
         }
@@ -60,19 +60,32 @@ secret_text!(
     /// assert_eq!(format!("{token:?}"), "AccessToken([redacted])");
     /// assert_eq!(token.expose(), "eyJhbGciOi...");
     /// ```
-    AccessToken, Arc<Zeroizing<Box<str>>>, Arc::new
+    pub AccessToken, Arc<Zeroizing<Box<str>>>, Arc::new
 );
 secret_text!(
     /// An ID token; cloning shares the one copy in memory.
-    IdToken, Arc<Zeroizing<Box<str>>>, Arc::new
+    pub IdToken, Arc<Zeroizing<Box<str>>>, Arc::new
 );
 secret_text!(
     /// A refresh token; not `Clone`, since every copy is one more that can leak.
-    RefreshToken, Zeroizing<Box<str>>, core::convert::identity
+    pub RefreshToken, Zeroizing<Box<str>>, core::convert::identity
 );
 secret_text!(
     /// The secret of a confidential client (RFC 6749 section 2.3.1).
-    ClientSecret, Zeroizing<Box<str>>, core::convert::identity
+    pub ClientSecret, Zeroizing<Box<str>>, core::convert::identity
+);
+
+secret_text!(
+    /// What a login proves itself by when it exchanges its code (RFC 7636 section 4.1).
+    pub(crate) CodeVerifier, Zeroizing<Box<str>>, core::convert::identity
+);
+secret_text!(
+    /// What ties an answer to the login that it belongs to.
+    pub(crate) LoginState, Zeroizing<Box<str>>, core::convert::identity
+);
+secret_text!(
+    /// What buys a login's tokens, once.
+    pub(crate) LoginCode, Zeroizing<Box<str>>, core::convert::identity
 );
 
 impl Clone for AccessToken {

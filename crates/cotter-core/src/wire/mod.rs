@@ -4,6 +4,7 @@ pub(crate) mod address;
 pub(crate) mod cotter;
 pub(crate) mod fit;
 pub(crate) mod json;
+pub(crate) mod login;
 pub(crate) mod oauth2;
 mod retry_after;
 mod said;

@@ -25,7 +25,7 @@ const CUT: &str = "[redacted]";
 
 /// `text` without `secrets`, in any form in which they are likely to come back, and without anything
 /// that looks like a JWT; then what is printable of it, up to 200 characters.
-pub(super) fn cleaned(text: &str, secrets: &[&str]) -> String {
+pub(crate) fn cleaned(text: &str, secrets: &[&str]) -> String {
     let mut seen = Zeroizing::new(String::with_capacity(text.len().min(4 * LOOKED_AT)));
     seen.extend(text.chars().take(LOOKED_AT).filter_map(printable));
     let mut cutter = Cutter::new(&seen);
