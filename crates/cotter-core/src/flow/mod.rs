@@ -10,6 +10,7 @@
 //!             refused    Load -> another token there: adopt; else Save refusal, Release, Done
 //!             not spent  Save journal cleared, Release, Done       (or again, within the budget)
 //!             no answer  the journal stays; Release, Done          (or again, within the grace)
+//! login     Send, Done                 (a code becomes tokens; then sign in)
 //! sign in   Load, Save, Publish, Done
 //! sign out  Load, Remove, Publish, (Send revocation), Done
 //! ```
@@ -17,11 +18,14 @@
 //! Each function here begins a flow and gives its first [`Step`]; a driver does the rest.
 
 mod acquire;
+mod ask;
 mod exchange;
 mod grant;
+mod login;
 mod read;
 mod sign_in;
 mod sign_out;
+mod users;
 mod vouch;
 
 use alloc::sync::Arc;
@@ -29,9 +33,11 @@ use alloc::vec::Vec;
 
 pub use self::acquire::{acquire, look};
 pub use self::grant::Unpersisted;
+pub use self::login::{LoggedIn, login, may_sign_in};
 pub use self::read::{inspect, refresh_token};
 pub use self::sign_in::{SignIn, sign_in};
 pub use self::sign_out::{SignedOut, sign_out};
+pub use self::users::{create_user, find_user, signed_in_user};
 pub use self::vouch::vet;
 use crate::error::{Error, SignInReason};
 use crate::event::Event;

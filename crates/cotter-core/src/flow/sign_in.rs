@@ -9,8 +9,10 @@ use super::{Context, Outcome, Publication, done, plausible};
 use crate::claims::peek;
 use crate::error::Error;
 use crate::life::{Freshness, Life};
+use crate::provider::Provider;
 use crate::record::{Record, Timed};
 use crate::revision::{Lineage, Revision};
+use crate::secret::SecretBytes;
 use crate::step::{Ask, Save, Step};
 use crate::store::{Expected, Loaded, StoreError, StoreErrorKind, Swap};
 use crate::time::Now;
@@ -46,9 +48,7 @@ pub fn sign_in(cx: Context, sign_in: SignIn, now: Now) -> Step<Outcome> {
 
 fn prepare(cx: &Context, set: OAuthToken, now: Now) -> Result<Record, Error> {
     plausible(now)?;
-    cx.provider.check(&set, None).map_err(|unfit| {
-        Error::config(alloc::format!("these tokens cannot be signed in with: {unfit}"))
-    })?;
+    check(&cx.provider, &set)?;
     let set = set.into_parts();
     let access = set.access_token.ok_or_else(|| Error::config("there is no access token"))?;
     let life = Life::imported(now, &peek(access.expose()), set.expires_in);
@@ -70,6 +70,22 @@ fn prepare(cx: &Context, set: OAuthToken, now: Now) -> Result<Record, Error> {
     });
     record.user = user_of(&record);
     Ok(record)
+}
+
+/// The set must belong to this client and to one user.
+pub(super) fn check(provider: &Provider, set: &OAuthToken) -> Result<(), Error> {
+    provider.check(set, None).map_err(|unfit| {
+        Error::config(alloc::format!("these tokens cannot be signed in with: {unfit}"))
+    })
+}
+
+/// Whether a sign-in may put another record where this one is: what nobody can read any more is
+/// replaced; what another version or key can, is not.
+pub(super) fn replaceable(record: Result<SecretBytes, StoreError>) -> Result<(), StoreError> {
+    match record.and_then(|bytes| Record::decode(&bytes)) {
+        Err(error) if error.kind() != StoreErrorKind::Damaged => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn failed(error: Error) -> Outcome {
@@ -106,12 +122,8 @@ impl Entry {
             // A save that was cut off had happened.
             return self.signed_in(now);
         }
-        match record.and_then(|bytes| Record::decode(&bytes)) {
-            Ok(_) => self.save(Expected::Revision(revision)),
-            // What nobody can read any more is replaced; what another version or key can, is not.
-            Err(error) if error.kind() == StoreErrorKind::Damaged => {
-                self.save(Expected::Revision(revision))
-            }
+        match replaceable(record) {
+            Ok(()) => self.save(Expected::Revision(revision)),
             Err(error) => done(failed(error.into())),
         }
     }

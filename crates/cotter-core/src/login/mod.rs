@@ -16,8 +16,10 @@ mod identity;
 mod page;
 mod pending;
 mod redirect;
+mod user;
 
 pub use self::agent::{BlockingUserAgent, UserAgent};
 pub use self::identity::{SignedIdentity, VerifyIdentity};
 pub use self::page::{AuthMethod, Channel, ENTROPY, HostedPage};
 pub use self::pending::{AuthorizationCode, Landing, PendingLogin};
+pub use self::user::{SignedInUser, User};

@@ -22,7 +22,17 @@ pub(crate) fn refresh(base: &str, api_key_id: &str, token: &RefreshToken) -> Req
     body.extend_from_slice(BEFORE.as_bytes());
     json_text(&mut body, token.expose());
     body.extend_from_slice(b"}");
-    let mut request = request(Method::POST, &alloc::format!("{base}/token/{api_key_id}"), body);
+    api(Method::POST, &alloc::format!("{base}/token/{api_key_id}"), api_key_id, body)
+}
+
+/// A call of the API, in the name of a project (protocol page 1.2).
+pub(super) fn api(
+    method: Method,
+    url: &str,
+    api_key_id: &str,
+    body: SecretBytes,
+) -> Request<SecretBytes> {
+    let mut request = request(method, url, body);
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // `Provider::cotter` has checked that the id can stand in a header.
@@ -46,8 +56,8 @@ pub(super) fn request(method: Method, url: &str, body: SecretBytes) -> Request<S
     request
 }
 
-/// Writes `text` as a JSON string; the buffer has room for the worst case.
-fn json_text(out: &mut SecretBytes, text: &str) {
+/// Writes `text` as a JSON string.
+pub(super) fn json_text(out: &mut SecretBytes, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.extend_from_slice(b"\"");
     for byte in text.bytes() {
@@ -67,17 +77,18 @@ fn json_text(out: &mut SecretBytes, text: &str) {
 pub(crate) fn judge(response: &Response<SecretBytes>, sent: &RefreshToken) -> Answer {
     let status = by_status(response.status());
     let body = Object::parse(response.body().expose()).ok();
+    let sent = [sent.expose()];
     match (&status, &body) {
         (ByStatus::Success, Some(body)) => Answer::Granted(Box::new(OAuthToken::from_object(body))),
         (ByStatus::Client, Some(body)) if refuses(response.status().as_u16(), body) => {
-            Answer::Refused(heard(response, Some(body), sent))
+            Answer::Refused(heard(response, Some(body), &sent))
         }
-        _ => settled(response, &status, heard(response, body.as_ref(), sent)),
+        _ => settled(response, &status, heard(response, body.as_ref(), &sent)),
     }
 }
 
 /// A 4xx whose `msg` says "not valid", or a 400 or 401 with an error object of any text.
-fn refuses(status: u16, body: &Object<'_>) -> bool {
+pub(super) fn refuses(status: u16, body: &Object<'_>) -> bool {
     let not_valid = || {
         let msg = body.text("msg");
         msg.is_some_and(|msg| Zeroizing::new(msg.to_ascii_lowercase()).contains("not valid"))
@@ -85,12 +96,13 @@ fn refuses(status: u16, body: &Object<'_>) -> bool {
     body.get("msg").is_some() && (matches!(status, 400 | 401) || not_valid())
 }
 
-fn heard(
+/// What the server said, without what it was sent as a secret.
+pub(super) fn heard(
     response: &Response<SecretBytes>,
     body: Option<&Object<'_>>,
-    sent: &RefreshToken,
+    sent: &[&str],
 ) -> ServerSaid {
-    let text = |name: &str| Some(said::cleaned(&body?.text(name)?, &[sent.expose()]));
+    let text = |name: &str| Some(said::cleaned(&body?.text(name)?, sent));
     let mut heard = ServerSaid::status(response.status().as_u16());
     heard.code = text("type");
     heard.message = text("msg");

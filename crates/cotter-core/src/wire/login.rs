@@ -4,7 +4,10 @@ use alloc::string::String;
 
 use zeroize::Zeroizing;
 
+use super::api::{Call, Field};
 pub(crate) use super::said::cleaned;
+use crate::login::{AuthorizationCode, PendingLogin};
+use crate::provider::Provider;
 
 /// An address with a query, every value of it percent-encoded; wiped when dropped.
 pub(crate) struct Query {
@@ -53,4 +56,40 @@ fn encode(out: &mut String, text: &str) {
             out.push(char::from(HEX[low]));
         }
     }
+}
+
+/// `POST {API}/verify/get_identity`: what an authorization code buys (protocol page 2.6).
+pub(crate) fn exchange(
+    provider: &Provider,
+    login: &PendingLogin,
+    code: &AuthorizationCode,
+) -> Call {
+    let mut url = Query::of(provider.address(), "/verify/get_identity");
+    url.push("oauth_token", "true");
+    if let Some(method) = &code.auth_method {
+        url.push("auth_method", method);
+    }
+    let fields = [
+        ("code_verifier", Field::Text(login.verifier.expose())),
+        ("authorization_code", Field::Text(code.code.expose())),
+        ("challenge_id", Field::Number(code.challenge_id)),
+        ("redirect_url", Field::Text(&login.redirect_url)),
+    ];
+    Call::post("the login", url.as_str(), provider.client_id(), &fields)
+        .with_secret(login.verifier.expose())
+        .with_secret(code.code.expose())
+}
+
+/// `GET {API}/user?identifier=` (protocol page 2.7).
+pub(crate) fn find_user(provider: &Provider, identifier: &str) -> Call {
+    let mut url = Query::of(provider.address(), "/user");
+    url.push("identifier", identifier);
+    Call::get("the question for a user", url.as_str(), provider.client_id())
+}
+
+/// `POST {API}/user/create` (protocol page 2.7).
+pub(crate) fn create_user(provider: &Provider, identifier: &str) -> Call {
+    let url = alloc::format!("{}/user/create", provider.address());
+    let fields = [("identifier", Field::Text(identifier))];
+    Call::post("the new user", &url, provider.client_id(), &fields)
 }

@@ -1,6 +1,7 @@
 //! The wire: requests to a provider and what its answers mean.
 
 pub(crate) mod address;
+pub(crate) mod api;
 pub(crate) mod cotter;
 pub(crate) mod fit;
 pub(crate) mod json;
