@@ -24,6 +24,7 @@ mod backend;
 mod cache;
 mod claims;
 mod compact;
+mod identity;
 mod json;
 mod keyset;
 mod reason;
