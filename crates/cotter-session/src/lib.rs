@@ -24,6 +24,8 @@ mod flight;
 #[cfg(feature = "async")]
 mod keeper;
 #[cfg(feature = "async")]
+mod login;
+#[cfg(feature = "async")]
 mod offload;
 #[cfg(feature = "async")]
 mod session;
@@ -39,6 +41,6 @@ pub use observer::Observer;
 pub use offload::Offload;
 #[cfg(feature = "async")]
 pub use session::Session;
-pub use settings::Shutdown;
+pub use settings::{Shutdown, SignedIn};
 #[cfg(feature = "async")]
 pub use world::Sleeper;

@@ -26,8 +26,8 @@ const ROUNDS: u32 = 8;
 /// has begun runs to its end on the runtime.
 #[derive(Clone, Debug)]
 pub struct Session {
-    shared: Arc<Shared>,
-    entry: Arc<Entry<Flight>>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) entry: Arc<Entry<Flight>>,
 }
 
 impl Session {
@@ -60,7 +60,7 @@ impl Session {
         detached(async move { this.sign_in_here(tokens).await }).await
     }
 
-    async fn sign_in_here(self, tokens: OAuthToken) -> Result<(), Error> {
+    pub(crate) async fn sign_in_here(self, tokens: OAuthToken) -> Result<(), Error> {
         let Self { shared, entry } = self;
         let cx = shared.common.context(entry.key());
         let vetting = flow::vet(&cx, &tokens, shared.world.clock.now());
@@ -256,7 +256,7 @@ impl Session {
 }
 
 /// Runs `work` in a task, so that it goes on when nobody waits for it any more.
-async fn detached<T: Send + 'static>(
+pub(crate) async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
     let runtime = tokio::runtime::Handle::try_current().map_err(no_runtime)?;

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use cotter_core::flow::Context;
+use cotter_core::login::{ENTROPY, HostedPage, PendingLogin, SignedIdentity, User};
 use cotter_core::{
     Capabilities, Clock, Entropy, Error, Fingerprint, Lineage, OAuthToken, Policy, Provider,
     Rotation, StoreKey, Verify,
 };
+use zeroize::Zeroizing;
 
 use crate::clock::SystemClock;
 use crate::entropy::OsEntropy;
@@ -91,6 +93,19 @@ impl Common {
         }
     }
 
+    /// Begins a login that comes back to `redirect_url`.
+    pub(crate) fn begin(
+        &self,
+        page: &HostedPage,
+        redirect_url: &str,
+    ) -> Result<PendingLogin, Error> {
+        let mut bytes = Zeroizing::new([0; ENTROPY]);
+        self.entropy.fill(&mut *bytes).map_err(|error| {
+            Error::config("a login needs randomness for its secrets").with_source(error)
+        })?;
+        page.begin(&self.provider, redirect_url, &bytes)
+    }
+
     /// A name for a new lineage.
     pub(crate) fn lineage(&self) -> Result<Lineage, Error> {
         let mut bytes = [0; 16];
@@ -111,6 +126,16 @@ pub(crate) fn held_elsewhere() -> Error {
         "another session of this keeper holds the same refresh token; \
          two sessions that share one would lose it at the first refresh",
     )
+}
+
+/// Whom a login has signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SignedIn {
+    /// The address that was verified, by the server's signature.
+    pub identity: SignedIdentity,
+    /// The user, where the server said.
+    pub user: Option<User>,
 }
 
 /// What a shutdown leaves behind.

@@ -12,15 +12,17 @@ pub use cotter_core::{
     AccessClaims, AccessToken, BlockingTokenStore, BlockingTransport, Capabilities, ClientAuth,
     ClientSecret, Clock, Entropy, Error, ErrorKind, Event, IdClaims, IdToken, Now, OAuthToken,
     Policy, Provider, RefreshToken, Rotation, SecretBytes, ServerSaid, SignInReason, State, Status,
-    StoreError, StoreErrorKind, StoreKey, Timestamp, TokenStore, Transport, TransportError,
+    StoreError, StoreErrorKind, StoreKey, Timestamp, TokenStore, Transport, TransportError, Verify,
     flow::SignedOut,
 };
 #[cfg(feature = "async")]
 pub use cotter_session::{Keeper, KeeperBuilder, Offload, Session, SessionBuilder, Sleeper};
-pub use cotter_session::{Observer, OsEntropy, Shutdown, SystemClock};
+pub use cotter_session::{Observer, OsEntropy, Shutdown, SignedIn, SystemClock};
 
 #[cfg(feature = "blocking")]
 pub use cotter_session::blocking;
+
+pub use cotter_core::login;
 
 /// Everything, for people who write a store, a transport or a driver.
 pub use cotter_core as core;

@@ -3,6 +3,7 @@
 mod drive;
 mod flight;
 mod keeper;
+mod login;
 mod session;
 
 pub use self::keeper::{Keeper, KeeperBuilder, SessionBuilder, Sleeper};

@@ -27,8 +27,8 @@ const ROUNDS: u32 = 8;
 /// a usable token do not wait for it.
 #[derive(Clone, Debug)]
 pub struct Session {
-    shared: Arc<Shared>,
-    entry: Arc<Entry<Flight>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) entry: Arc<Entry<Flight>>,
 }
 
 impl Session {
