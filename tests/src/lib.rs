@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use cotter::{
     AccessToken, Error, Event, OAuthToken, Observer, Policy, Provider, Rotation, Status, StoreKey,
+    Verify,
 };
 use cotter_emulator::Emulator;
 use cotter_testkit::{FaultStore, ManualClock};
@@ -70,6 +71,8 @@ pub struct Rig {
     pub rotation: Rotation,
     /// The numbers to go by.
     pub policy: Policy,
+    /// Who verifies what the server hands over.
+    pub verifier: Option<Arc<dyn Verify>>,
 }
 
 /// What an observer was told.
@@ -142,6 +145,7 @@ impl Rig {
             events: Log::default(),
             rotation: Rotation::Strict,
             policy: Policy::default(),
+            verifier: None,
         }
     }
 
@@ -168,6 +172,10 @@ impl Rig {
                     Kind::Offloaded => builder.blocking_store(Arc::clone(&self.store)),
                     _ => builder.store(Arc::clone(&self.store)),
                 };
+                let session = match &self.verifier {
+                    Some(verifier) => session.verify_with(Arc::clone(verifier)),
+                    None => session,
+                };
                 let session = session
                     .transport(
                         cotter::transport::Reqwest::builder().no_proxy().build().expect("a client"),
@@ -180,8 +188,13 @@ impl Rig {
                     .expect("the parts fit");
                 Box::new(Asynchronous { runtime, session })
             }
-            Kind::Blocking => Box::new(
-                cotter::blocking::Session::builder(provider)
+            Kind::Blocking => {
+                let builder = cotter::blocking::Session::builder(provider);
+                let builder = match &self.verifier {
+                    Some(verifier) => builder.verify_with(Arc::clone(verifier)),
+                    None => builder,
+                };
+                let session = builder
                     .store(Arc::clone(&self.store))
                     .transport(
                         cotter::transport::Ureq::builder().no_proxy().build().expect("an agent"),
@@ -191,8 +204,9 @@ impl Rig {
                     .observer(self.events.clone())
                     .policy(self.policy.clone())
                     .build()
-                    .expect("the parts fit"),
-            ),
+                    .expect("the parts fit");
+                Box::new(session)
+            }
         }
     }
 

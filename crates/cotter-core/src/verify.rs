@@ -1,5 +1,6 @@
 //! Whether a server signed what it handed over: asked of whoever knows its keys.
 
+use alloc::sync::Arc;
 use core::fmt;
 
 use crate::secret::{AccessToken, IdToken};
@@ -32,6 +33,12 @@ pub trait Verify: Send + Sync + fmt::Debug {
     /// other step, and one that does not fit the flight's budget, counts as
     /// [`Undecided`](Verified::Undecided). Whether a token has ended is none of its business.
     fn verify(&self, tokens: Handed, now: Now) -> Step<Verified>;
+}
+
+impl<V: Verify + ?Sized> Verify for Arc<V> {
+    fn verify(&self, tokens: Handed, now: Now) -> Step<Verified> {
+        (**self).verify(tokens, now)
+    }
 }
 
 /// What is to be verified.
