@@ -114,7 +114,8 @@ impl Observer for Log {
 
 /// Sleeps by moving the clock.
 #[derive(Debug)]
-struct Leap(ManualClock);
+#[expect(clippy::exhaustive_structs, reason = "tests build it")]
+pub struct Leap(pub ManualClock);
 
 #[async_trait]
 impl cotter::Sleeper for Leap {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use cotter::store::Memory;
 use cotter::{BlockingTokenStore, Error, Keeper, OAuthToken, Provider, blocking};
 use cotter_testkit::{Fault, FaultStore, ManualClock, Op, ScriptedTransport};
-use cotter_tests::Log;
+use cotter_tests::{Leap, Log};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Metadata, Subscriber};
@@ -171,6 +171,7 @@ fn rule_23_no_token_is_in_any_text() {
             .store(Arc::clone(&store))
             .transport(server.clone())
             .clock(clock.clone())
+            .sleeper(Leap(clock.clone()))
             .observer(events.clone())
             .build()
             .unwrap();
@@ -190,6 +191,7 @@ fn rule_23_no_token_is_in_any_text() {
             .store(Arc::clone(&store))
             .transport(server)
             .clock(clock.clone())
+            .sleeper(Leap(clock.clone()))
             .observer(events.clone())
             .name("grace")
             .build()
