@@ -73,6 +73,9 @@ fn judge(
 ) -> Result<LoggedIn, Error> {
     let tokens = answer.object("oauth_token").map(|set| OAuthToken::from_object(&set));
     let tokens = tokens.ok_or_else(|| Error::protocol("the login brought no tokens"))?;
+    if tokens.access_token().is_none() {
+        return Err(Error::protocol("the login brought no access token"));
+    }
     check(provider, &tokens)?;
     let unsigned = || Error::protocol("the login brought no signed identity");
     let receiver = answer.object("token").ok_or_else(unsigned)?.text("receiver");

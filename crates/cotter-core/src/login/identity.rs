@@ -1,6 +1,7 @@
 //! The signed identity: proof that an address was verified.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 
 use crate::error::Error;
@@ -16,6 +17,12 @@ pub trait VerifyIdentity: Send + Sync + fmt::Debug {
     /// Why it does not hold; `Config` where a wrong set-up (another key, another project) would look
     /// the same, else `Protocol`.
     fn verify_identity(&self, object: &[u8], now: Timestamp) -> Result<SignedIdentity, Error>;
+}
+
+impl<T: VerifyIdentity + ?Sized> VerifyIdentity for Arc<T> {
+    fn verify_identity(&self, object: &[u8], now: Timestamp) -> Result<SignedIdentity, Error> {
+        T::verify_identity(self, object, now)
+    }
 }
 
 /// A verified identity: what the signature covers, no more.
