@@ -1,16 +1,21 @@
 //! What the scenarios under `tests/tests` share: one session behind one set of blocking calls,
 //! whichever face it has, so that a scenario is written once and run on both.
 
+mod person;
+
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use cotter::login::{BlockingUserAgent, HostedPage, SignedInUser, User};
 use cotter::{
-    AccessToken, Error, Event, OAuthToken, Observer, Policy, Provider, Rotation, Status, StoreKey,
-    Verify,
+    AccessToken, Error, Event, OAuthToken, Observer, Policy, Provider, Rotation, SignedIn, Status,
+    StoreKey, Verify,
 };
 use cotter_emulator::Emulator;
 use cotter_testkit::{FaultStore, ManualClock};
+
+pub use self::person::{Agent, Awaited, BACK, Person};
 
 /// A store of this process that can be told to fail.
 pub type Store = FaultStore<cotter::store::Memory>;
@@ -39,6 +44,18 @@ pub trait Face: Send + Sync {
     fn cached(&self) -> Option<AccessToken>;
     /// Whether a shutdown leaves nothing behind.
     fn shuts_down_clean(&self) -> bool;
+    /// Signs in by the hosted page.
+    fn sign_in_with(
+        &self,
+        page: HostedPage,
+        agent: &dyn BlockingUserAgent,
+    ) -> Result<SignedIn, Error>;
+    /// Who is signed in.
+    fn who(&self) -> Result<SignedInUser, Error>;
+    /// Looks a user up.
+    fn find_user(&self, identifier: &str) -> Result<Option<User>, Error>;
+    /// Makes a user.
+    fn create_user(&self, identifier: &str) -> Result<User, Error>;
 }
 
 /// Which face.
@@ -307,6 +324,22 @@ impl Face for Asynchronous {
     fn shuts_down_clean(&self) -> bool {
         self.runtime.block_on(self.session.shutdown(Duration::from_secs(5))).is_clean()
     }
+    fn sign_in_with(
+        &self,
+        page: HostedPage,
+        agent: &dyn BlockingUserAgent,
+    ) -> Result<SignedIn, Error> {
+        self.runtime.block_on(self.session.sign_in_with(page, Awaited(agent)))
+    }
+    fn who(&self) -> Result<SignedInUser, Error> {
+        self.runtime.block_on(self.session.signed_in_user())
+    }
+    fn find_user(&self, identifier: &str) -> Result<Option<User>, Error> {
+        self.runtime.block_on(self.session.find_user(identifier))
+    }
+    fn create_user(&self, identifier: &str) -> Result<User, Error> {
+        self.runtime.block_on(self.session.create_user(identifier))
+    }
 }
 
 impl Face for cotter::blocking::Session {
@@ -342,5 +375,21 @@ impl Face for cotter::blocking::Session {
     }
     fn shuts_down_clean(&self) -> bool {
         self.shutdown(Duration::from_secs(5)).is_clean()
+    }
+    fn sign_in_with(
+        &self,
+        page: HostedPage,
+        agent: &dyn BlockingUserAgent,
+    ) -> Result<SignedIn, Error> {
+        self.sign_in_with(page, agent)
+    }
+    fn who(&self) -> Result<SignedInUser, Error> {
+        self.signed_in_user()
+    }
+    fn find_user(&self, identifier: &str) -> Result<Option<User>, Error> {
+        self.find_user(identifier)
+    }
+    fn create_user(&self, identifier: &str) -> Result<User, Error> {
+        self.create_user(identifier)
     }
 }

@@ -121,6 +121,8 @@ fn redirects_go_to_this_machine_to_an_application_or_to_https() {
         "http://127.0.0.1:1/#x",
         "http://127.0.0.1:1/a b",
         "myexample://a\r\nb",
+        "myexample://a?state=x",
+        "myexample://a#x",
     ] {
         assert_eq!(login(bad).unwrap_err().kind(), ErrorKind::Config, "{bad}");
     }
@@ -216,6 +218,7 @@ fn an_answer_that_makes_no_sense_fails_the_login() {
         "code=c&challenge_id=",
         "code=c&challenge_id=one",
         "code=c&challenge_id=-1",
+        "code=c&challenge_id=%2B1",
         "code=c&challenge_id=99999999999999999999999",
         "code=c&code=d&challenge_id=1",
         "code=c&challenge_id=1&challenge_id=2",

@@ -291,6 +291,11 @@ fn users_are_found_by_name_and_all_zero_is_nobody() {
     assert_eq!((user.client_user_id, user.deleted_at), (None, None));
     assert_eq!(user.updated_at.as_deref(), Some("2026"));
 
+    let mut old = described.clone();
+    old["deleted_at"] = json!("0001-01-01T00:00:00Z");
+    assert_eq!(find(ok(&old)).0.unwrap().unwrap().deleted_at, None, "never");
+    old["deleted_at"] = json!("2026-01-02T00:00:00Z");
+    assert!(find(ok(&old)).0.unwrap().unwrap().deleted_at.is_some());
     let nobody = json!({ "ID": "00000000-0000-0000-0000-000000000000", "enrolled": null });
     assert_eq!(find(ok(&nobody)).0.unwrap(), None);
     let missing = || Reply::Body(404, json!({ "msg": "User not found" }).to_string());
