@@ -26,7 +26,8 @@ impl VerifyIdentity for SignedObjects {
     }
 }
 
-#[cfg(all(test, feature = "aws_lc_rs"))]
+#[cfg(test)]
+#[cfg(feature = "aws_lc_rs")]
 mod tests {
     use alloc::string::ToString;
 
