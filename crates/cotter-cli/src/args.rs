@@ -94,6 +94,8 @@ pub(crate) enum Command {
         /// The file; `-`, or none, reads standard input (at most 1 MiB)
         file: Option<PathBuf>,
     },
+    /// Say who is signed in, as the stored tokens tell
+    Whoami,
     /// Print one token and a newline: the access token, refreshed if it must be
     Token {
         /// The ID token instead

@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     api_key_id: Option<String>,
     base_url: Option<String>,
     issuer: Option<String>,
+    pub(crate) login_url: Option<String>,
+    pub(crate) identity_key: Option<String>,
     rotation: Rotation,
     pub(crate) session: String,
     pub(crate) store: Kind,
@@ -84,18 +86,14 @@ impl Settings {
         let rotation = pick(&globals.rotation, "rotation")?;
         let store = pick(&globals.store, "store")?;
         let format = pick(&globals.format, "format")?;
-        // For the commands that sign in; read here so that a wrong spelling is found by all.
-        for (flag, name) in [
-            (&globals.login_url, "login_url"),
-            (&globals.worker_url, "worker_url"),
-            (&globals.identity_key, "identity_key"),
-        ] {
-            pick(flag, name)?;
-        }
+        // No command asks the worker yet; read here so that a wrong spelling is found all the same.
+        pick(&globals.worker_url, "worker_url")?;
         Ok(Self {
             api_key_id: pick(&globals.api_key_id, "api_key_id")?,
             base_url: pick(&globals.base_url, "base_url")?,
             issuer: pick(&globals.issuer, "issuer")?,
+            login_url: pick(&globals.login_url, "login_url")?,
+            identity_key: pick(&globals.identity_key, "identity_key")?,
             rotation: rotation.as_deref().map_or(Ok(Rotation::Strict), parse_rotation)?,
             session: pick(&globals.session, "session")?.unwrap_or_else(|| "default".to_owned()),
             store: store.as_deref().map_or(Ok(Kind::Auto), parse_kind)?,

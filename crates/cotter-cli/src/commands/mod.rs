@@ -11,6 +11,7 @@ mod reseal;
 mod sessions;
 mod status;
 mod token;
+mod whoami;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ pub(crate) fn run(command: Command, settings: &Settings) -> Result<ExitCode, Fai
         Command::Decode { token } => decode::run(settings, token),
         Command::Doctor => doctor::run(settings),
         Command::Reseal => reseal::run(settings),
+        Command::Whoami => whoami::run(settings),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man => generate::man(),
     }
