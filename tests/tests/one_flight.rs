@@ -219,6 +219,7 @@ fn server_flow(server: &Emulator, clock: &ManualClock, store: &Memory) -> Step<f
         policy: Arc::default(),
         store: BlockingTokenStore::capabilities(store),
         seed: 1,
+        verifier: None,
     };
     flow::acquire(cx, Goal::access(), Remembered::default(), None, None, clock.now())
 }

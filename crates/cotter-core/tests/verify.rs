@@ -1,6 +1,6 @@
 //! A session that verifies what it is handed: keep first, then judge, and no keys' outage ends it.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
 

@@ -126,5 +126,5 @@ fn a_reason_survives_its_number() {
     for code in 0..=u8::MAX {
         assert!(Unfit::from_code(code).is_none_or(|unfit| unfit.code() == code));
     }
-    assert_eq!((0..=u8::MAX).filter_map(Unfit::from_code).count(), 6);
+    assert_eq!((0..=u8::MAX).filter_map(Unfit::from_code).count(), 7);
 }
