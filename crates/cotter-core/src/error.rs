@@ -27,7 +27,8 @@ pub enum ErrorKind {
     Unavailable {
         /// How long the server, or the back-off, asks to wait.
         retry_after: Option<Duration>,
-        /// Whether the refresh token may have been spent: the server got it, its answer was lost.
+        /// Whether the refresh token, or a login's code, may have been spent: the server got it,
+        /// its answer was lost.
         uncertain: bool,
     },
 }

@@ -246,3 +246,16 @@ fn a_page_can_be_shared_between_logins() {
     let other = page.clone().input("ada@example.test");
     assert_ne!(begin(&page).url(), begin(&other).url());
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_comes_back_is_judged_and_nothing_without_the_state_is_ours(noise in ".*") {
+        let login = begin(&email());
+        let foreign = |address: &str| matches!(login.take(address), Landing::Foreign);
+        proptest::prop_assert!(foreign(&noise));
+        let after = format!("/?{noise}");
+        proptest::prop_assert!(foreign(&after));
+        let ours = format!("/?state={}&{noise}", state());
+        proptest::prop_assert!(noise.contains("state") || !foreign(&ours));
+    }
+}

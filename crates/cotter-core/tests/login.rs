@@ -291,7 +291,7 @@ fn users_are_found_by_name_and_all_zero_is_nobody() {
     assert_eq!((user.client_user_id, user.deleted_at), (None, None));
     assert_eq!(user.updated_at.as_deref(), Some("2026"));
 
-    let mut old = described.clone();
+    let mut old = described;
     old["deleted_at"] = json!("0001-01-01T00:00:00Z");
     assert_eq!(find(ok(&old)).0.unwrap().unwrap().deleted_at, None, "never");
     old["deleted_at"] = json!("2026-01-02T00:00:00Z");

@@ -62,6 +62,29 @@ impl Channel {
 /// A login by Cotter's hosted page, as it is asked for.
 ///
 /// Whoever has no account yet gets one by signing in (protocol page 5.26).
+///
+/// ```
+/// # use cotter_core::login::{SignedIdentity, VerifyIdentity};
+/// # use cotter_core::{Error, Timestamp};
+/// use cotter_core::Provider;
+/// use cotter_core::login::{AuthMethod, HostedPage, Landing};
+///
+/// # #[derive(Debug)]
+/// # struct Nobody; // `cotter_jwt::SignedObjects` in earnest
+/// # impl VerifyIdentity for Nobody {
+/// #     fn verify_identity(&self, _: &[u8], _: Timestamp) -> Result<SignedIdentity, Error> {
+/// #         Err(Error::protocol("nobody is believed"))
+/// #     }
+/// # }
+/// # let signed_objects = Nobody;
+/// let provider = Provider::cotter("7d0c6a52-5d0e-4c0f-9a57-2b1f5f6a1c01")?;
+/// let page = HostedPage::email(signed_objects).auth_method(AuthMethod::Otp);
+/// let random = [7; 64]; // from the system's generator in earnest
+/// let login = page.begin(&provider, "http://127.0.0.1:8395", &random)?;
+/// assert!(login.url().starts_with("https://js.cotter.app/app?api_key=7d0c6a52"));
+/// assert!(matches!(login.take("/?code=c&challenge_id=1&state=guessed"), Landing::Foreign));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct HostedPage {
