@@ -8,10 +8,11 @@ mod support;
 
 use core::time::Duration;
 
-use cotter_core::flow::{self, LoggedIn};
+use cotter_core::flow::{self, LoggedIn, SignIn};
 use cotter_core::login::{HostedPage, Landing};
 use cotter_core::{
-    Error, ErrorKind, Lineage, Provider, Revision, SecretBytes, SignInReason, Step, StoreErrorKind,
+    Error, ErrorKind, Goal, Lineage, Provider, Revision, SecretBytes, SignInReason, Step,
+    StoreErrorKind,
 };
 use hosted::{API_KEY, BACK, Judge, USER, VERIFIER, begin, email, landed, provider, state};
 use serde_json::{Value, json};
@@ -124,6 +125,25 @@ fn a_code_becomes_tokens_by_one_request_and_they_are_stored() {
     assert_eq!(world.stored_refresh(), "4711:before", "a login stores nothing by itself");
     process.sign_in(&mut world, brought.tokens, 2);
     assert_eq!(world.told(), "Load, Save(1), Publish, Done");
+    assert_eq!(world.stored_refresh(), "4711:after");
+}
+
+#[test]
+fn a_login_wins_over_a_refresh_that_is_stored_between_its_load_and_its_save() {
+    let (mut world, process) = signed_in();
+    let tokens = log_in(&mut world, &process, ok(&answer())).0.unwrap().tokens;
+    let sign_in = SignIn { tokens, lineage: Lineage::from_bytes([2; 16]) };
+    let step = flow::sign_in(process.context(), sign_in, world.now());
+    let Err(step) = world.once(step) else { panic!("it saves next") };
+    let mut elsewhere = fresh().1;
+    let set =
+        json!({ "access_token": vectors()["access_token"], "refresh_token": "4711:elsewhere" });
+    world.replies.push_back(ok(&set));
+    elsewhere.acquire(&mut world, Goal::refresh()).unwrap();
+    assert_eq!(world.stored_refresh(), "4711:elsewhere");
+    world.told();
+    world.drive(step).result.unwrap();
+    assert_eq!(world.told(), "Save(1), Load, Save(1), Publish, Done");
     assert_eq!(world.stored_refresh(), "4711:after");
 }
 
