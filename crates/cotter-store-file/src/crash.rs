@@ -1,6 +1,6 @@
 //! Named places to crash at, in builds of the tests only (feature `crash-points`).
 
-/// Ends the process without a word if `COTTER_CRASH_AT` is `name`, or `name:n` at the n-th time.
+/// Kills the process (`SIGKILL`) if `COTTER_CRASH_AT` is `name`, or `name:n` at the n-th time.
 #[cfg(feature = "crash-points")]
 pub(crate) fn point(name: &str) {
     use core::sync::atomic::{AtomicU32, Ordering};
@@ -15,10 +15,14 @@ pub(crate) fn point(name: &str) {
             None => (text, 1),
         })
     });
-    if let Some((wanted, times)) = wanted {
-        if wanted == name && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *times {
-            std::process::abort();
-        }
+    let here = |(wanted, times): &(String, u32)| {
+        wanted == name && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *times
+    };
+    if wanted.as_ref().is_some_and(here) {
+        #[cfg(unix)]
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        std::process::abort();
     }
 }
 

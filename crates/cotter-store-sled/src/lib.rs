@@ -71,6 +71,7 @@
 //! [`Full`]: cotter_core::StoreErrorKind::Full
 //! [`Locked`]: cotter_core::StoreErrorKind::Locked
 
+mod crash;
 mod disk;
 mod engine;
 mod leases;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use cotter_core::{StoreError, StoreErrorKind};
 use sha2::{Digest as _, Sha256};
 
-use crate::disk;
+use crate::{crash, disk};
 
 const MAGIC: &[u8; 7] = b"cotterM";
 const VERSION: u8 = 1;
@@ -81,7 +81,9 @@ impl Marks {
             put(&mut file, at, Mark::default()).map_err(failed)?;
         }
         file.sync_all().map_err(failed)?;
+        crash::point("before-first-mark");
         fs::rename(&unnamed, path).map_err(failed)?;
+        crash::point("after-first-mark");
         disk::sync_folder(path.parent().unwrap_or(path))?;
         Ok(Self { file, highest: Mark::default(), untouched: true })
     }
@@ -118,9 +120,13 @@ impl Marks {
 
     /// Makes `mark` the highest, durably.
     pub(crate) fn raise(&mut self, mark: Mark) -> Result<(), StoreError> {
+        crash::point("before-mark");
         let at = SLOT_AT[usize::from(mark.writes % 2 == 1)];
         put(&mut self.file, at, mark)
-            .and_then(|()| self.file.sync_data())
+            .and_then(|()| {
+                crash::point("in-mark");
+                self.file.sync_data()
+            })
             .map_err(|error| disk::io_error(error, "the store's mark file can't be written"))?;
         self.highest = mark;
         self.untouched = false;

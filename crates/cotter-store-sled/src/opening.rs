@@ -9,6 +9,7 @@ use std::time::Instant;
 use cotter_core::{Entropy, StoreError, StoreErrorKind};
 use cotter_seal::{Header, KeySource, Vault};
 
+use crate::crash;
 use crate::disk::{self, Synced};
 use crate::engine::{Engine, damaged};
 use crate::lock;
@@ -79,7 +80,10 @@ pub(crate) fn write_header(places: &Places, header: &Header) -> Result<(), Store
         file.set_len(0)?;
         file.write_all(&header.to_bytes())?;
         file.sync_all()?;
-        fs::rename(&unnamed, places.header())
+        crash::point("before-header");
+        fs::rename(&unnamed, places.header())?;
+        crash::point("after-header");
+        Ok(())
     };
     write().map_err(|error| disk::io_error(error, "the store's header can't be written"))?;
     disk::sync_folder(&places.root)
@@ -130,7 +134,9 @@ fn open_and_check(
 ) -> Result<(Engine, Writer), StoreError> {
     lock::wait_until_free(&places.log(), deadline);
     remove_unfinished_snapshots(&places.database())?;
+    crash::point("before-database");
     let engine = Engine::open(&places.database(), deadline)?;
+    crash::point("after-database");
     let checked = check(&engine, marks.highest).and_then(|mark| {
         // What a crash left unsynced is made durable before anybody sees it.
         engine.flush()?;

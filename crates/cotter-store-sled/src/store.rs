@@ -11,6 +11,7 @@ use cotter_core::{
 };
 use cotter_seal::{KeySource, RecordName, Vault};
 
+use crate::crash;
 use crate::disk;
 use crate::engine::{Change, Closing, Engine, damaged};
 use crate::leases::Leases;
@@ -325,14 +326,18 @@ impl SledStore {
         }
         disk::leave_room(&self.places.root, length)?;
 
+        crash::point("before-write");
         *self.pending() = Some(name);
         let written = self.engine(|engine| {
             engine.apply(&name, change, mark)?;
+            crash::point("after-apply");
             engine.flush()
         });
+        crash::point("after-flush");
         let (error, again) = match written {
             Ok(()) => match ready.synced.sync().and_then(|()| ready.marks.raise(mark)) {
                 Ok(()) => {
+                    crash::point("after-mark");
                     ready.mark = mark;
                     *self.pending() = None;
                     return Ok(());
