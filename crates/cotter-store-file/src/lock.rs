@@ -14,15 +14,21 @@ use crate::sys;
 /// A lock that is held until this is dropped. Its file is never removed: another process may have
 /// it open, and would lock what nobody else sees any more.
 #[derive(Debug)]
-pub(crate) struct Lock {
-    _file: File,
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that another thread is just starting has the same
+        // open file until it runs its own program. Where this fails, closing does it in the end.
+        let _ = sys::unlock(&self.0);
+    }
 }
 
 impl Lock {
     /// The lock, or who holds it; it never waits.
     pub(crate) fn try_take(path: &Path) -> Result<Result<Self, Holder>, StoreError> {
         let file = open(path)?;
-        Ok(if attempt(&file)? { Ok(Self { _file: file }) } else { Err(holder(&file)) })
+        Ok(if attempt(&file)? { Ok(Self(file)) } else { Err(holder(&file)) })
     }
 
     /// The lock, after at most `wait`.
@@ -40,7 +46,7 @@ impl Lock {
             std::thread::sleep(pause.min(left));
             pause = (pause * 2).min(LONGEST);
         }
-        Ok(Self { _file: file })
+        Ok(Self(file))
     }
 }
 
@@ -72,4 +78,21 @@ fn holder(file: &File) -> Holder {
     let since = since.and_then(|since| since.duration_since(UNIX_EPOCH).ok());
     let millis = since.and_then(|since| i64::try_from(since.as_millis()).ok());
     Holder::process(pid, millis.map(Timestamp::from_unix_millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_given_back_even_where_a_child_process_has_its_file_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let lock = Lock::try_take(&path).unwrap().unwrap();
+        let inherited = lock.0.try_clone().unwrap();
+        assert!(Lock::try_take(&path).unwrap().is_err());
+        drop(lock);
+        assert!(Lock::try_take(&path).unwrap().is_ok());
+        drop(inherited);
+    }
 }

@@ -25,13 +25,21 @@ pub(crate) struct Locks {
 
 #[derive(Debug, Default)]
 struct Leases {
-    held: HashMap<LeaseOwner, (String, File)>,
+    held: HashMap<LeaseOwner, (String, Lock)>,
     given: u64,
 }
 
 /// Held until dropped.
 #[derive(Debug)]
-pub(crate) struct Cas(#[expect(dead_code, reason = "held, not read")] File);
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that another thread is just starting has the same
+        // open file until it runs its own program. Where this fails, closing does it in the end.
+        let _ = self.0.unlock();
+    }
+}
 
 impl Locks {
     /// Locks in `folder`, which is made for its owner alone, or checked to be that.
@@ -58,7 +66,7 @@ impl Locks {
         owner[..4].copy_from_slice(&std::process::id().to_be_bytes());
         owner[8..].copy_from_slice(&leases.given.to_be_bytes());
         let owner = LeaseOwner::from_bytes(owner);
-        leases.held.insert(owner, (name.to_owned(), file));
+        leases.held.insert(owner, (name.to_owned(), Lock(file)));
         Ok(LeaseAnswer::Granted(Lease { owner, ends_in: None, lapsed: false }))
     }
 
@@ -71,7 +79,7 @@ impl Locks {
     }
 
     /// Waits for the right to write under `name` until `end`.
-    pub(crate) fn cas(&self, name: &str, end: Instant) -> Result<Cas, StoreError> {
+    pub(crate) fn cas(&self, name: &str, end: Instant) -> Result<Lock, StoreError> {
         let unusable = |error| io_error(error, "the write's lock file can't be used");
         let mut file = open_private(&self.folder.join(format!("{name}.cas"))).map_err(unusable)?;
         loop {
@@ -88,7 +96,7 @@ impl Locks {
             }
         }
         let _ = write_holder(&mut file);
-        Ok(Cas(file))
+        Ok(Lock(file))
     }
 }
 
@@ -182,5 +190,22 @@ fn read_holder(file: &mut File) -> Holder {
             Holder::process(pid, since.map(Timestamp::from_unix_seconds))
         }
         _ => Holder::unknown(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_are_given_back_even_where_a_child_process_has_their_files_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let locks = Locks::open(folder.path().to_owned()).unwrap();
+        let cas = locks.cas("name", Instant::now()).unwrap();
+        let inherited = cas.0.try_clone().unwrap();
+        assert!(locks.cas("name", Instant::now()).is_err());
+        drop(cas);
+        assert!(locks.cas("name", Instant::now()).is_ok());
+        drop(inherited);
     }
 }

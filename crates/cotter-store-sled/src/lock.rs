@@ -15,8 +15,14 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// The folder's lock; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct FolderLock {
-    _file: File,
+pub(crate) struct FolderLock(File);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that another thread is just starting has the same
+        // open file until it runs its own program. Where this fails, closing does it in the end.
+        let _ = self.0.unlock();
+    }
 }
 
 impl FolderLock {
@@ -34,7 +40,7 @@ impl FolderLock {
         }
         // For people only: a full disk keeps nobody out.
         let _ = write_holder(&mut file);
-        Ok(Self { _file: file })
+        Ok(Self(file))
     }
 }
 
@@ -78,5 +84,22 @@ fn read_holder(file: &mut File) -> Holder {
             Holder::process(pid, since.map(Timestamp::from_unix_seconds))
         }
         _ => Holder::unknown(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_given_back_even_where_a_child_process_has_its_file_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let lock = FolderLock::acquire(&path, Instant::now()).unwrap();
+        let inherited = lock.0.try_clone().unwrap();
+        assert!(FolderLock::acquire(&path, Instant::now()).is_err());
+        drop(lock);
+        assert!(FolderLock::acquire(&path, Instant::now()).is_ok());
+        drop(inherited);
     }
 }

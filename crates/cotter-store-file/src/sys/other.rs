@@ -45,6 +45,10 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
+pub(crate) fn unlock(file: &File) -> io::Result<()> {
+    fs4::FileExt::unlock(file)
+}
+
 /// A folder is no file here; renames are journaled by the file system.
 pub(crate) fn sync_folder(_path: &Path) -> io::Result<()> {
     Ok(())

@@ -55,6 +55,10 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
+pub(crate) fn unlock(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::flock(file, FlockOperation::Unlock)?)
+}
+
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
