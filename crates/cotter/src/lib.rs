@@ -29,6 +29,8 @@ pub use cotter_core as core;
 
 #[cfg(feature = "jwt")]
 pub use cotter_jwt as jwt;
+#[cfg(feature = "loopback")]
+pub use cotter_loopback as loopback;
 #[cfg(feature = "seal")]
 pub use cotter_seal as seal;
 
