@@ -87,6 +87,31 @@ pub(crate) struct Globals {
     pub(crate) quiet: bool,
 }
 
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Login {
+    /// By email address; with one, the form is skipped
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, conflicts_with = "phone")]
+    pub(crate) email: Option<Option<String>>,
+    /// By phone number, with + and country code; with one, the form is skipped
+    #[arg(long, value_name = "NUMBER", num_args = 0..=1)]
+    pub(crate) phone: Option<Option<String>>,
+    /// By a code that is entered
+    #[arg(long, conflicts_with = "magic_link")]
+    pub(crate) otp: bool,
+    /// By a link that is followed
+    #[arg(long)]
+    pub(crate) magic_link: bool,
+    /// Open no browser; print the link only
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    /// The port to come back to, for a project with a list of allowed URLs
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
+    /// What --timeout says here: how long the person may take [5m]
+    #[arg(skip)]
+    pub(crate) patience: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Store the tokens of a login: its oauth_token object, bare or under that name
@@ -94,6 +119,11 @@ pub(crate) enum Command {
         /// The file; `-`, or none, reads standard input (at most 1 MiB)
         file: Option<PathBuf>,
     },
+    /// Sign in by the hosted page, in a browser
+    ///
+    /// Without a browser on this machine, open the link on another one and paste the address that it
+    /// ends at. Whoever was signed in before stays so until this login is stored.
+    Login(Login),
     /// Say who is signed in, as the stored tokens tell
     Whoami,
     /// Print one token and a newline: the access token, refreshed if it must be

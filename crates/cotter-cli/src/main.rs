@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use crate::args::Args;
+use crate::args::{Args, Command};
 use crate::failure::{Code, Failure};
 use crate::settings::{Format, Settings};
 
@@ -45,12 +45,16 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &[OsString], format: &mut Format) -> Result<ExitCode, Failure> {
-    let args = match Args::try_parse_from(args) {
+    let mut args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(error) => return not_parsed(&error, args, format),
     };
     // Also for what is wrong with the settings themselves.
     *format = settings::format_of(&args.globals);
+    // A login waits for a person, not for one answer.
+    if let Command::Login(wish) = &mut args.command {
+        wish.patience = args.globals.timeout.take();
+    }
     let settings = Settings::gather(&args.globals)?;
     log::start(&settings.log)?;
     tracing::debug!(?settings, "settled");

@@ -233,7 +233,11 @@ pub(crate) fn duration(name: &str, given: &str) -> Result<Duration, Failure> {
     }
 }
 
-fn positive(name: &str, given: Option<&str>, default: Duration) -> Result<Duration, Failure> {
+pub(crate) fn positive(
+    name: &str,
+    given: Option<&str>,
+    default: Duration,
+) -> Result<Duration, Failure> {
     let Some(given) = given else { return Ok(default) };
     let time = duration(name, given)?;
     if time.is_zero() {

@@ -4,6 +4,10 @@
 //! [`blocking::Session`] and [`blocking::Keeper`] for threads; they share every name. Use them
 //! through the crate `cotter`.
 
+// Without a face there is nobody to use the machine; with the blocking one alone, nobody serves in the
+// background.
+#![cfg_attr(not(feature = "async"), allow(dead_code))]
+
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod clock;

@@ -25,11 +25,7 @@ pub(super) fn run(settings: &Settings, file: Option<&Path>) -> Result<ExitCode, 
     let session = world.session()?;
     session.sign_in(tokens).map_err(refused)?;
     let report = status::Report::new(settings, &session.status()?, world.place)?;
-    output::answer(settings, &report, || {
-        let who = report.identifier.as_deref().or(report.subject.as_deref()).unwrap_or("somebody");
-        let ends = report.access_expires_at.as_deref().unwrap_or("an unknown time");
-        format!("signed in: {who}, access token until {ends}\n{}\n", status::place(&report.store))
-    })
+    output::answer(settings, &report, || report.signed_in_text())
 }
 
 fn check(settings: &Settings, tokens: &OAuthToken) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ mod exec;
 mod generate;
 mod import;
 mod input;
+mod login;
 mod logout;
 mod reseal;
 mod sessions;
@@ -37,6 +38,7 @@ pub(crate) fn run(command: Command, settings: &Settings) -> Result<ExitCode, Fai
         Command::Decode { token } => decode::run(settings, token),
         Command::Doctor => doctor::run(settings),
         Command::Reseal => reseal::run(settings),
+        Command::Login(wish) => login::run(settings, &wish),
         Command::Whoami => whoami::run(settings),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man => generate::man(),

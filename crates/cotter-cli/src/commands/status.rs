@@ -67,6 +67,14 @@ impl Report {
         })
     }
 
+    /// Who was signed in just now, and where that is stored.
+    pub(super) fn signed_in_text(&self) -> String {
+        let who = self.identifier.as_deref().or(self.subject.as_deref()).unwrap_or("somebody");
+        let ends = self.access_expires_at.as_deref().unwrap_or("an unknown time");
+        let place = place(&self.store);
+        format!("signed in: {}, access token until {ends}\n{place}\n", text::printable(who))
+    }
+
     fn to_text(&self) -> String {
         let unknown = || "-".to_owned();
         let shown = |value: &Option<String>| value.as_deref().map_or_else(unknown, text::printable);
