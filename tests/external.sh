@@ -19,7 +19,8 @@ need node nodejs
 need npm npm
 
 scripts=(tests/foreign/emulator-clients.sh tests/foreign/oauth-servers.sh)
-for optional in tests/keyring/secret-service.sh tests/cli/keyring.sh tests/foreign/jose-differential.sh; do
+for optional in tests/keyring/secret-service.sh tests/cli/keyring.sh tests/foreign/jose-differential.sh \
+    tests/browser/sign-in.sh; do
     if [ -f "$optional" ]; then scripts+=("$optional"); fi
 done
 for script in "${scripts[@]}"; do

@@ -37,8 +37,8 @@ impl Page {
                 "200 OK",
                 "good",
                 "&#10003;",
-                "You are signed in",
-                "You can close this window and go back to where you came from.",
+                "Login complete",
+                "You can close this window. The program that you came from takes it from here.",
             ),
             Self::Failed => (
                 "200 OK",

@@ -98,7 +98,7 @@ impl Wait {
     fn comes_back(self) -> Result<(), Error> {
         let answer = self.get(&self.good());
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        assert!(answer.contains("You are signed in"), "{answer}");
+        assert!(answer.contains("Login complete"), "{answer}");
         self.ended.join().unwrap()
     }
 }
@@ -143,7 +143,7 @@ fn a_wrong_state_is_refused_and_waited_past(face: Face) {
     for target in [foreign.as_str(), "/?code=x&challenge_id=1", "/", "/?state="] {
         let answer = wait.get(target);
         assert_eq!(status(&answer), "400", "{target}: {answer}");
-        assert!(!answer.contains("You are signed in"));
+        assert!(!answer.contains("Login complete"));
     }
     wait.comes_back().unwrap();
 }
@@ -191,7 +191,7 @@ fn a_request_that_arrives_in_pieces_is_read(face: Face) {
     }
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains("You are signed in"), "{answer}");
+    assert!(answer.contains("Login complete"), "{answer}");
     wait.ended.join().unwrap().unwrap();
 }
 
@@ -222,7 +222,7 @@ fn a_second_tab_gets_the_page_as_well(face: Face) {
     for stream in [&mut one, &mut two] {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.contains("You are signed in"), "{answer}");
+        assert!(answer.contains("Login complete"), "{answer}");
     }
     wait.ended.join().unwrap().unwrap();
 }
@@ -292,7 +292,7 @@ fn ipv6_is_answered_too(face: Face) {
         write!(stream, "GET {} HTTP/1.1\r\nHost: [::1]:{port}\r\n\r\n", wait.good()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.contains("You are signed in"), "{answer}");
+        assert!(answer.contains("Login complete"), "{answer}");
         wait.ended.join().unwrap().unwrap();
     } else {
         wait.comes_back().unwrap();
