@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that needs more than Rust and loopback: foreign clients against the emulator, foreign servers
-# for the OAuth dialect, a real keyring daemon. Installs what it needs (Debian packages, npm, PyPI). Fails
-# if anything fails; skips nothing.
+# for the OAuth dialect, a real keyring daemon, a real browser. Installs what it needs (Debian packages, npm,
+# PyPI). Fails if anything fails; skips nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,11 +18,14 @@ python3 -c 'import venv, ensurepip' 2>/dev/null || need python3-venv-missing pyt
 need node nodejs
 need npm npm
 
-scripts=(tests/foreign/emulator-clients.sh tests/foreign/oauth-servers.sh)
-for optional in tests/keyring/secret-service.sh tests/cli/keyring.sh tests/foreign/jose-differential.sh \
-    tests/browser/sign-in.sh; do
-    if [ -f "$optional" ]; then scripts+=("$optional"); fi
-done
+scripts=(
+    tests/foreign/emulator-clients.sh
+    tests/foreign/oauth-servers.sh
+    tests/foreign/jose-differential.sh
+    tests/keyring/secret-service.sh
+    tests/cli/keyring.sh
+    tests/browser/sign-in.sh
+)
 for script in "${scripts[@]}"; do
     echo "== $script"
     bash "$script"
