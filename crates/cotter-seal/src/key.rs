@@ -161,6 +161,18 @@ impl Keys {
         self
     }
 
+    /// The same keys, and behind them others that open what was sealed with them.
+    #[must_use]
+    pub fn with_old_keys(mut self, old: Self) -> Self {
+        self.0.extend(old.0);
+        self
+    }
+
+    /// All of them, the newest first.
+    pub fn iter(&self) -> impl Iterator<Item = &SealKey> + '_ {
+        self.0.iter()
+    }
+
     /// The key that seals.
     #[must_use]
     pub fn newest(&self) -> &SealKey {

@@ -79,7 +79,9 @@
 //! | tag | 16 |
 //! | checksum | 8 |
 //!
-//! Its info is `cotter-seal v1 header`, its associated data all bytes before the sealed ones.
+//! Its info is `cotter-seal v1 header`, its associated data all bytes before the sealed ones. While a
+//! store moves to another key source, the key source is two words around `>`, and the parameters
+//! are the first one's behind their length in 2 bytes, then the second one's.
 
 #![no_std]
 
@@ -91,6 +93,7 @@ mod envelope;
 mod frame;
 mod header;
 mod key;
+mod moving;
 mod name;
 mod plain;
 mod sealer;

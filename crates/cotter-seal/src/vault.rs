@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::envelope;
 use crate::frame::{Fields, damaged};
-use crate::header::Header;
-use crate::key::{KeyId, Keys};
+use crate::header::{Header, Origin};
+use crate::key::Keys;
 use crate::name::{Names, RecordName};
 use crate::plain;
 use crate::sealer::{Context, Sealer};
@@ -23,9 +23,9 @@ const SCHEMA: u16 = 1;
 /// A store keeps the header's bytes somewhere, asks for a record's [name](Self::name), and passes
 /// stored bytes through [`seal`](Self::seal) and [`load`](Self::load).
 pub struct Vault {
-    header: Header,
-    names: Names,
-    sealer: Option<Sealer>,
+    pub(crate) header: Header,
+    pub(crate) names: Names,
+    pub(crate) sealer: Option<Sealer>,
 }
 
 impl Vault {
@@ -45,8 +45,8 @@ impl Vault {
         let keys = source.keys(&parameters)?;
         let mut names = Zeroizing::new([0; 32]);
         crate::fill(entropy, names.as_mut_slice())?;
-        let newest = keys.newest();
-        let header = Header::sealed(kind, source.kind(), parameters, newest, &names, entropy)?;
+        let origin = Origin::new(source.kind(), parameters);
+        let header = Header::sealed(kind, origin, None, keys.newest(), &names, entropy)?;
         Ok(Self { header, names: Names::Keyed(names), sealer: Some(Sealer::new(keys)) })
     }
 
@@ -59,13 +59,22 @@ impl Vault {
     pub fn open(kind: &str, header: &[u8], source: &dyn KeySource) -> Result<Self, StoreError> {
         let header = Header::from_bytes(header)?;
         check_kind(&header, kind)?;
-        let Some(id) = header.key() else {
-            let message = "this store is not sealed";
-            return Err(StoreError::new(StoreErrorKind::Unsupported, message));
-        };
+        if header.key().is_none() {
+            return Err(not_sealed());
+        }
         let keys = source.keys(header.parameters())?;
-        let key = keys.find(id).ok_or_else(|| wrong_key(&header, id, &keys, source))?;
-        let names = Names::Keyed(header.names(key)?);
+        Self::with_keys(header, keys, source)
+    }
+
+    pub(crate) fn with_keys(
+        header: Header,
+        keys: Keys,
+        source: &dyn KeySource,
+    ) -> Result<Self, StoreError> {
+        let names = match header.key().and_then(|id| keys.find(id)) {
+            Some(key) => Names::Keyed(header.names(key)?),
+            None => return Err(wrong_key(&header, &keys, source)),
+        };
         Ok(Self { header, names, sealer: Some(Sealer::new(keys)) })
     }
 
@@ -209,12 +218,11 @@ impl Vault {
             return Ok(None);
         };
         let newest = sealer.keys().newest();
-        if self.header.key() == Some(newest.id()) {
+        if self.header.key() == Some(newest.id()) && self.header.next().is_none() {
             return Ok(None);
         }
-        let (kind, source) = (self.header.kind(), self.header.source());
-        let parameters = self.header.parameters().to_vec();
-        let header = Header::sealed(kind, source, parameters, newest, names, entropy)?;
+        let source = self.header.next().unwrap_or_else(|| self.header.origin()).clone();
+        let header = Header::sealed(self.header.kind(), source, None, newest, names, entropy)?;
         let sealer = Some(Sealer::new(sealer.keys().duplicate()));
         Ok(Some(Self { header, names: Names::Keyed(names.clone()), sealer }))
     }
@@ -254,7 +262,7 @@ fn known(schema: u16) -> Result<(), StoreError> {
     }
 }
 
-fn check_kind(header: &Header, kind: &str) -> Result<(), StoreError> {
+pub(crate) fn check_kind(header: &Header, kind: &str) -> Result<(), StoreError> {
     if header.kind() == kind {
         return Ok(());
     }
@@ -262,11 +270,20 @@ fn check_kind(header: &Header, kind: &str) -> Result<(), StoreError> {
     Err(StoreError::new(StoreErrorKind::Unsupported, message))
 }
 
-fn wrong_key(header: &Header, id: KeyId, keys: &Keys, source: &dyn KeySource) -> StoreError {
+pub(crate) fn not_sealed() -> StoreError {
+    StoreError::new(StoreErrorKind::Unsupported, "this store is not sealed")
+}
+
+fn wrong_key(header: &Header, keys: &Keys, source: &dyn KeySource) -> StoreError {
     let held: Vec<_> = keys.ids().map(|id| alloc::format!("{id}")).collect();
+    let id = header.key().map(|id| alloc::format!("{id}")).unwrap_or_default();
+    let moving = header.next_source().map(|next| {
+        alloc::format!(", and is being moved to another one ({next}): end that with both sources")
+    });
     let hint = alloc::format!(
-        "the store was sealed with the key {id} (source: {}); {} holds {}",
+        "the store was sealed with the key {id} (source: {}){}; {} holds {}",
         header.source(),
+        moving.unwrap_or_default(),
         source.describe(),
         held.join(", "),
     );

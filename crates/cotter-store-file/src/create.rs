@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use cotter_core::{StoreError, StoreErrorKind};
-use cotter_seal::Vault;
+use cotter_seal::{KeySource, Vault};
 
 use crate::crash;
 use crate::disk::Disk;
@@ -36,7 +36,7 @@ pub(crate) fn open_or_create(
     }
     crash::point("before-key");
     let vault = match &opener {
-        Opener::Sealed(source) => Vault::create(KIND, source, &Os)?,
+        Opener::Sealed(source) | Opener::Moving(_, source) => Vault::create(KIND, source, &Os)?,
         Opener::Unsealed => Vault::danger_create_unsealed(KIND)?,
     };
     crash::point("before-header");
@@ -56,6 +56,22 @@ pub(crate) fn open_existing(opener: Opener, folder: &Folder) -> Result<Option<St
         None if !folder.records()?.is_empty() => Err(crate::state::no_header(folder)),
         state => Ok(state),
     }
+}
+
+/// Has the header say where the store is on its way to, before anything is sealed with that key.
+pub(crate) fn begin_move(
+    state: &State,
+    to: &dyn KeySource,
+    folder: &Folder,
+    disk: &dyn Disk,
+    wait: Duration,
+) -> Result<(), StoreError> {
+    let _lock = Lock::take(&folder.lock(), wait)?;
+    let Some(begun) = state.again(folder)?.vault.begin_move(to, &Os)? else { return Ok(()) };
+    crash::point("before-move");
+    write::sweep(disk, folder, HEADER);
+    write::replace(disk, folder, HEADER, &begun.header().to_bytes())?;
+    state.again(folder).map(|_| ())
 }
 
 /// What a store says about itself, without its key.

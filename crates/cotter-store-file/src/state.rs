@@ -15,6 +15,8 @@ pub(crate) const KIND: &str = "file";
 #[derive(Clone, Debug)]
 pub(crate) enum Opener {
     Sealed(Arc<dyn KeySource>),
+    /// From the first to the second.
+    Moving(Arc<dyn KeySource>, Arc<dyn KeySource>),
     Unsealed,
 }
 
@@ -22,6 +24,7 @@ impl Opener {
     pub(crate) fn open(&self, header: &[u8]) -> Result<Vault, StoreError> {
         match self {
             Self::Sealed(source) => Vault::open(KIND, header, source),
+            Self::Moving(from, to) => Vault::open_moving(KIND, header, from, to),
             Self::Unsealed => Vault::danger_open_unsealed(KIND, header),
         }
     }

@@ -77,6 +77,40 @@ impl FileStore {
         Ok(state.map(|state| Self::with(folder, state, Box::new(Real))))
     }
 
+    /// The store in `folder`, on its way from the key source `from` to `to`; `None` if there is none.
+    ///
+    /// `to` makes a key if it has none. From now on what is written is sealed with it, and what is
+    /// there is opened with either; [`reseal`](Self::reseal) ends the move, which can be cut off
+    /// anywhere: until it has ended, open the store by this. Processes that have `from` alone go on,
+    /// but can't open what was written with the new key, and are refused when it has ended.
+    ///
+    /// ```
+    /// # use cotter_store_file::{FileStore, Given, KeyFile, SealKey};
+    /// # let home = tempfile::tempdir()?;
+    /// # let (folder, file) = (home.path().join("store"), home.path().join("key"));
+    /// # let given = || Given::new(SealKey::from_bytes([7; 32]));
+    /// # FileStore::open(&folder, given())?;
+    /// let store = FileStore::open_moving(&folder, given(), KeyFile::new(&file))?;
+    /// store.expect("there is one").reseal()?;
+    ///
+    /// FileStore::open(&folder, KeyFile::new(&file))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), of both sources.
+    pub fn open_moving(
+        folder: impl Into<PathBuf>,
+        from: impl KeySource + 'static,
+        to: impl KeySource + 'static,
+    ) -> Result<Option<Self>, StoreError> {
+        let (folder, to) = (Folder::at(folder.into()), Arc::new(to));
+        let opener = Opener::Moving(Arc::new(from), Arc::clone(&to) as Arc<dyn KeySource>);
+        let Some(state) = create::open_existing(opener, &folder)? else { return Ok(None) };
+        create::begin_move(&state, &to, &folder, &Real, WAIT)?;
+        Ok(Some(Self::with(folder, state, Box::new(Real))))
+    }
+
     /// A store whose records are **not sealed**: who can read the files has the tokens.
     ///
     /// A sealed store is not opened by this, nor one of these by [`open`](Self::open).

@@ -51,6 +51,49 @@ impl KeyringKey {
             worker: Worker::start(Box::new(backend), deadline)?,
         })
     }
+
+    /// Makes a new key, which seals from now on, and keeps the old ones, which still open.
+    ///
+    /// Open the store again and reseal it, as well as every other store of this label; when all that
+    /// has ended, [`forget_old_keys`](Self::forget_old_keys).
+    ///
+    /// # Errors
+    /// `KeyMissing` if the keyring has none yet, which making a store is for; `Timeout` if it gave no
+    /// answer, in which case the key may be there; what else the keyring says.
+    pub fn add_key(&self, entropy: &dyn Entropy) -> Result<(), StoreError> {
+        let key = SealKey::generate(entropy)?;
+        self.change(move |keys| Keys::new(key).with_old_keys(keys))
+    }
+
+    /// Keeps the newest key alone: what an older one sealed can't be opened any more.
+    ///
+    /// # Errors
+    /// As [`add_key`](Self::add_key).
+    pub fn forget_old_keys(&self) -> Result<(), StoreError> {
+        self.change(|keys| Keys::new(keys.newest().duplicate()))
+    }
+
+    /// Puts what `change` makes of the keys in their place, and reads it back.
+    fn change(&self, change: impl FnOnce(Keys) -> Keys + Send + 'static) -> Result<(), StoreError> {
+        let (entry, locks) = (self.entry.clone(), Arc::clone(&self.locks));
+        let missing = self.missing();
+        self.worker.run(move |backend, end| {
+            let _held = locks.cas(&entry, end)?;
+            let found = backend.get(&entry)?.ok_or(missing)?;
+            put(backend, &entry, &text(&change(read(&found)?)))
+        })
+    }
+
+    fn missing(&self) -> StoreError {
+        StoreError::new(
+            StoreErrorKind::KeyMissing,
+            "the keyring is open and has no sealing key for these records",
+        )
+        .with_hint(format!(
+            "bring back {}, or move the records away and sign in again",
+            self.description
+        ))
+    }
 }
 
 impl KeySource for KeyringKey {
@@ -65,41 +108,47 @@ impl KeySource for KeyringKey {
     fn keys(&self, _parameters: &[u8]) -> Result<Keys, StoreError> {
         let entry = self.entry.clone();
         let found = self.worker.run(move |backend, _| backend.get(&entry))?;
-        let Some(found) = found else {
-            return Err(StoreError::new(
-                StoreErrorKind::KeyMissing,
-                "the keyring is open and has no sealing key for these records",
-            )
-            .with_hint(format!(
-                "bring back {}, or move the records away and sign in again",
-                self.description
-            )));
-        };
-        read(&found)
+        read(&found.ok_or_else(|| self.missing())?)
     }
 
     fn create_if_absent(&self, entropy: &dyn Entropy) -> Result<Vec<u8>, StoreError> {
         // Drawn here, since the entropy can't go to the worker; it is forgotten if not needed.
         let key = SealKey::generate(entropy)?;
-        let text = SecretBytes::from(key.to_base64().as_bytes());
+        let text = text(&Keys::new(key));
         let (entry, locks) = (self.entry.clone(), Arc::clone(&self.locks));
         self.worker.run(move |backend, end| {
             let _held = locks.cas(&entry, end)?;
-            if backend.get(&entry)?.is_some() {
-                return Ok(());
-            }
-            backend.set(&entry, &text)?;
             match backend.get(&entry)? {
-                Some(back) if back == text => Ok(()),
-                _ => Err(StoreError::new(
-                    StoreErrorKind::Other,
-                    "the keyring does not give back the key that was put in",
-                )
-                .with_hint("keep the key in a file instead")),
+                Some(_) => Ok(()),
+                None => put(backend, &entry, &text),
             }
         })?;
         Ok(Vec::new())
     }
+}
+
+fn put(backend: &mut dyn Backend, entry: &str, text: &SecretBytes) -> Result<(), StoreError> {
+    backend.set(entry, text)?;
+    match backend.get(entry)? {
+        Some(back) if back == *text => Ok(()),
+        _ => Err(StoreError::new(
+            StoreErrorKind::Other,
+            "the keyring does not give back the key that was put in",
+        )
+        .with_hint("keep the key in a file instead")),
+    }
+}
+
+/// One key is its base64 and nothing else; more of them are lines.
+fn text(keys: &Keys) -> SecretBytes {
+    let mut text = SecretBytes::with_capacity(48 * keys.iter().count());
+    for key in keys.iter() {
+        if !text.is_empty() {
+            text.extend_from_slice(b"\n");
+        }
+        text.extend_from_slice(key.to_base64().as_bytes());
+    }
+    text
 }
 
 fn read(secret: &SecretBytes) -> Result<Keys, StoreError> {

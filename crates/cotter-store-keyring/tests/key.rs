@@ -104,6 +104,40 @@ fn several_lines_are_several_keys_the_newest_first() {
 }
 
 #[test]
+fn a_new_key_seals_and_the_old_ones_open_until_they_are_forgotten() {
+    let (fake, locks) = (Fake::default(), tempfile::tempdir().unwrap());
+    let error = source(&fake, &locks).add_key(entropy().as_ref()).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::KeyMissing);
+    assert!(fake.state().entries.is_empty(), "a first key is made with a store only");
+
+    source(&fake, &locks).create_if_absent(entropy().as_ref()).unwrap();
+    let ids = || source(&fake, &locks).keys(&[]).unwrap().ids().collect::<Vec<_>>();
+    let first = ids();
+    source(&fake, &locks).add_key(entropy().as_ref()).unwrap();
+    source(&fake, &locks).add_key(entropy().as_ref()).unwrap();
+    let all = ids();
+    assert_eq!((all.len(), &all[2..]), (3, first.as_slice()));
+
+    source(&fake, &locks).forget_old_keys().unwrap();
+    assert_eq!(ids(), all[..1]);
+    source(&fake, &locks).forget_old_keys().unwrap();
+    assert_eq!(ids(), all[..1]);
+}
+
+#[test]
+fn processes_that_add_keys_at_once_lose_none() {
+    let (fake, locks) = (Fake::default(), tempfile::tempdir().unwrap());
+    source(&fake, &locks).create_if_absent(entropy().as_ref()).unwrap();
+    fake.state().slow = Duration::from_millis(2);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| source(&fake, &locks).add_key(entropy().as_ref()).unwrap());
+        }
+    });
+    assert_eq!(source(&fake, &locks).keys(&[]).unwrap().iter().count(), 7);
+}
+
+#[test]
 fn a_keyring_that_hangs_ends_in_time_and_a_half_made_key_is_found_again() {
     let (fake, locks) = (Fake::default(), tempfile::tempdir().unwrap());
     let soon = Duration::from_millis(150);

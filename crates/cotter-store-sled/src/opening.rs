@@ -72,6 +72,21 @@ pub(crate) fn vault(
     }
 }
 
+/// Opens the header of a store that moves from one key source to another, and has it say so.
+pub(crate) fn moving_vault(
+    places: &Places,
+    from: &dyn KeySource,
+    to: &dyn KeySource,
+    entropy: &dyn Entropy,
+) -> Result<Vault, StoreError> {
+    let header = fs::read(places.header())
+        .map_err(|error| disk::io_error(error, "the store's header can't be read"))?;
+    let vault = Vault::open_moving(KIND, &header, from, to)?;
+    let Some(begun) = vault.begin_move(to, entropy)? else { return Ok(vault) };
+    write_header(places, begun.header())?;
+    Ok(begun)
+}
+
 /// Puts the header in place, whole or not at all.
 pub(crate) fn write_header(places: &Places, header: &Header) -> Result<(), StoreError> {
     let unnamed = places.header().with_extension("new");

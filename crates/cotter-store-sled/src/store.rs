@@ -64,7 +64,38 @@ impl SledOptions {
         source: &dyn KeySource,
         entropy: Arc<dyn Entropy>,
     ) -> Result<SledStore, StoreError> {
-        let root = folder.as_ref();
+        self.open_with(folder.as_ref(), entropy, |places, entropy| {
+            opening::vault(places, source, entropy)
+        })
+    }
+
+    /// Opens the store in `folder`, on its way from the key source `from` to `to`, which makes a key
+    /// if it has none.
+    ///
+    /// From now on what is written is sealed with that key, and what is there is opened with either;
+    /// [`SledStore::reseal`] ends the move, which can be cut off anywhere: until it has ended, open
+    /// the store by this.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), of both sources; `Unavailable` if there is no store.
+    pub fn open_moving(
+        self,
+        folder: impl AsRef<Path>,
+        from: &dyn KeySource,
+        to: &dyn KeySource,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<SledStore, StoreError> {
+        self.existing_only().open_with(folder.as_ref(), entropy, |places, entropy| {
+            opening::moving_vault(places, from, to, entropy)
+        })
+    }
+
+    fn open_with(
+        self,
+        root: &Path,
+        entropy: Arc<dyn Entropy>,
+        vault: impl FnOnce(&Places, &dyn Entropy) -> Result<Vault, StoreError>,
+    ) -> Result<SledStore, StoreError> {
         if self.existing_only && !opening::exists(root) {
             return Err(StoreError::new(
                 StoreErrorKind::Unavailable,
@@ -76,7 +107,7 @@ impl SledOptions {
         let deadline = opening::deadline(self.lock_timeout);
         let places = Places { root: root.to_path_buf() };
         let lock = FolderLock::acquire(&places.lock(), deadline)?;
-        let vault = opening::vault(&places, source, entropy.as_ref())?;
+        let vault = vault(&places, entropy.as_ref())?;
         let (engine, writer) = opening::database(&places, deadline)?;
         Ok(SledStore {
             places,

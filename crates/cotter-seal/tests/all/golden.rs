@@ -12,6 +12,7 @@ const NAME: &str = include_str!("../golden/v1-name.txt");
 const PLAIN_HEADER: &[u8] = include_bytes!("../golden/v1-plain-header.bin");
 const PLAIN_RECORD: &[u8] = include_bytes!("../golden/v1-plain-record.bin");
 const PLAIN_NAME: &str = include_str!("../golden/v1-plain-name.txt");
+pub(crate) const MOVING_HEADER: &[u8] = include_bytes!("../golden/v1-moving-header.bin");
 
 pub(crate) fn golden_key() -> SealKey {
     SealKey::from_bytes(core::array::from_fn(|n| n as u8))
@@ -41,6 +42,15 @@ fn version_1_is_still_what_is_written() {
     let (sealed, plain) = write();
     assert_eq!(sealed, [HEADER, RECORD, NAME.trim().as_bytes()]);
     assert_eq!(plain, [PLAIN_HEADER, PLAIN_RECORD, PLAIN_NAME.trim().as_bytes()]);
+    assert_eq!(write_moving(), MOVING_HEADER);
+}
+
+/// The header of a store on its way to another key source.
+fn write_moving() -> Vec<u8> {
+    let vault = Vault::open("golden", HEADER, &Given::new(golden_key())).unwrap();
+    let to = Given::new(SealKey::from_bytes([7; 32]));
+    let begun = vault.begin_move(&to, &Counting::default()).unwrap().unwrap();
+    begun.header().to_bytes()
 }
 
 fn write() -> ([Vec<u8>; 3], [Vec<u8>; 3]) {
@@ -61,11 +71,17 @@ fn write() -> ([Vec<u8>; 3], [Vec<u8>; 3]) {
 fn write_golden_files() {
     let (sealed, plain) = write();
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/");
+    put(format!("{folder}v1-moving-header.bin"), write_moving());
     for (prefix, files) in [("v1-", sealed), ("v1-plain-", plain)] {
         for (name, bytes) in ["header.bin", "record.bin", "name.txt"].iter().zip(files) {
-            let path = format!("{folder}{prefix}{name}");
-            assert!(!std::fs::read(&path).is_ok_and(|old| !old.is_empty()), "{path} is frozen");
-            std::fs::write(path, bytes).unwrap();
+            put(format!("{folder}{prefix}{name}"), bytes);
         }
+    }
+}
+
+fn put(path: String, bytes: Vec<u8>) {
+    match std::fs::read(&path) {
+        Ok(old) if !old.is_empty() => assert_eq!(old, bytes, "{path} is frozen"),
+        _ => std::fs::write(path, bytes).unwrap(),
     }
 }

@@ -6,6 +6,7 @@ mod damage;
 mod golden;
 mod independent;
 mod keys;
+mod moving;
 #[cfg(feature = "passphrase")]
 mod passphrase;
 mod vault;
