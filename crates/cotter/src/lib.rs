@@ -67,3 +67,8 @@ pub mod transport {
 ))]
 #[doc = include_str!("../../../README.md")]
 pub struct Readme;
+
+/// The guides' examples, compiled as tests.
+#[cfg(all(doctest, feature = "blocking", feature = "jwt", feature = "loopback"))]
+#[doc = include_str!("../../../docs/guides/sign-in.md")]
+pub struct SignInGuide;
