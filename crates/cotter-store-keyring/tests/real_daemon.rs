@@ -137,6 +137,90 @@ fn unlocked_key_and_record() {
     done("Secret Service: the sealing key comes back and is not overwritten");
 }
 
+/// Another process that shares the keyring, and finds the lock files where everybody does.
+fn process(test: &str) -> std::process::Child {
+    std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .env("COTTER_TEST_CHILD", "1")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn shared() -> KeyringStore {
+    native(&cotter_store_keyring::runtime_folder())
+}
+
+const SWAPS: u64 = 15;
+
+#[test]
+#[ignore = "run by unlocked_two_processes"]
+fn swapping_process() {
+    if std::env::var_os("COTTER_TEST_CHILD").is_none() {
+        return;
+    }
+    let store = shared();
+    let mut done = 0;
+    while done < SWAPS {
+        let there = store.load(&key("SHARED")).unwrap().unwrap();
+        let read = there.record.unwrap();
+        let count: u64 = core::str::from_utf8(read.expose()).unwrap().parse().unwrap();
+        let next = SecretBytes::from((count + 1).to_string().as_bytes());
+        let expected = Expected::Revision(there.revision);
+        if store.save(&key("SHARED"), &next, expected, there.revision.next()).unwrap() == Swap::Done
+        {
+            done += 1;
+        }
+    }
+}
+
+#[test]
+#[ignore = "run by unlocked_two_processes, and killed"]
+fn leasing_process() {
+    if std::env::var_os("COTTER_TEST_CHILD").is_none() {
+        return;
+    }
+    let store = shared();
+    assert!(matches!(store.try_lease(&key("SHARED"), DEADLINE), Ok(LeaseAnswer::Granted(_))));
+    println!("\nheld");
+    let _ = std::io::Read::read(&mut std::io::stdin(), &mut [0]);
+}
+
+#[test]
+fn unlocked_two_processes() {
+    if !in_state("unlocked") {
+        return;
+    }
+    let store = shared();
+    let zero = SecretBytes::from(b"0".as_slice());
+    assert_eq!(store.save(&key("SHARED"), &zero, Expected::Absent, first(1)).unwrap(), Swap::Done);
+    let mut children = [process("swapping_process"), process("swapping_process")];
+    for child in &mut children {
+        assert!(child.wait().unwrap().success());
+    }
+    let loaded = store.load(&key("SHARED")).unwrap().unwrap();
+    let total = (2 * SWAPS).to_string();
+    assert_eq!(loaded.record.unwrap().expose(), total.as_bytes());
+    assert_eq!(loaded.revision.counter, first(1).counter + 2 * SWAPS);
+    done(&format!("Secret Service: two processes swap one record {total} times and lose none"));
+
+    let mut holder = process("leasing_process");
+    let lines = std::io::BufReader::new(holder.stdout.take().unwrap());
+    let mut lines = std::io::BufRead::lines(lines).map_while(Result::ok);
+    assert!(lines.any(|line| line == "held"));
+    let LeaseAnswer::Held(who) = store.try_lease(&key("SHARED"), DEADLINE).unwrap() else {
+        panic!("two processes have one lease");
+    };
+    assert_eq!(who.pid, Some(holder.id()));
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let freed = store.try_lease(&key("SHARED"), DEADLINE).unwrap();
+    assert!(matches!(freed, LeaseAnswer::Granted(_)), "the dead hold a lease");
+    done("Secret Service: a lease excludes another process and ends with it");
+    store.remove(&key("SHARED"), loaded.revision).unwrap();
+}
+
 #[test]
 fn unlocked_again_after_a_restart() {
     if !in_state("restarted") {
