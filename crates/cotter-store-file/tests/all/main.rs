@@ -6,6 +6,7 @@ mod contract;
 mod damage;
 #[cfg(unix)]
 mod disk;
+mod golden;
 mod keys;
 mod kills;
 #[cfg(unix)]
