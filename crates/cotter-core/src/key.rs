@@ -10,6 +10,9 @@ use crate::error::Error;
 /// The longest session name, in bytes of UTF-8.
 pub const MAX_SESSION_NAME: usize = 4096;
 
+/// What begins the name of a device's key: nothing that anybody would call a session.
+const DEVICE: &str = "\u{1}cotter:device\u{1}";
+
 /// Names one session: provider address, client, session name.
 ///
 /// The address is normalised (lower-case scheme and host, no default port, no trailing `/`), so
@@ -61,6 +64,23 @@ impl StoreKey {
             client: Arc::clone(&self.client),
             session: session.into(),
         })
+    }
+
+    /// Where this session's trusted device is kept: apart from its tokens, so that signing out leaves it.
+    ///
+    /// # Errors
+    /// `Config` if the session's name leaves no room for that.
+    pub fn for_device(&self) -> Result<Self, Error> {
+        let mut name = String::from(DEVICE);
+        name.push_str(&self.session);
+        self.with_session(&name)
+    }
+
+    /// Whether this is no session's key but one that cotter keeps something else under; listings leave
+    /// it out.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.session.starts_with(DEVICE)
     }
 
     /// The provider's address, normalised.

@@ -9,6 +9,7 @@
 extern crate alloc;
 
 mod claims;
+pub mod device;
 pub mod entropy;
 mod error;
 mod event;

@@ -64,7 +64,7 @@ impl Keeper {
     /// are in use.
     pub fn session(&self, name: &str) -> Result<Session, Error> {
         let (shared, boot) = (&self.shared, self.shared.world.clock.boot());
-        let make = || Ok(Entry::new(shared.common.key.with_session(name)?, false));
+        let make = || Ok(Entry::new(shared.common.session_key(name)?, false));
         let entry = shared.map.entry(name, boot, make)?;
         Ok(Session::new(Arc::clone(shared), entry))
     }
@@ -79,6 +79,7 @@ impl Keeper {
         let mut names: Vec<String> = keys
             .iter()
             .filter(|key| key.provider() == own.provider() && key.client() == own.client())
+            .filter(|key| !key.is_reserved())
             .map(|key| key.session().to_owned())
             .collect();
         names.sort_unstable();

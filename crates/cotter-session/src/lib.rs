@@ -22,6 +22,8 @@ mod sync;
 mod model;
 
 #[cfg(feature = "async")]
+mod device;
+#[cfg(feature = "async")]
 mod drive;
 #[cfg(feature = "async")]
 mod flight;
@@ -37,6 +39,8 @@ mod session;
 mod world;
 
 pub use clock::SystemClock;
+#[cfg(feature = "async")]
+pub use device::TrustedDevice;
 pub use entropy::OsEntropy;
 #[cfg(feature = "async")]
 pub use keeper::{Keeper, KeeperBuilder, SessionBuilder};

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use cotter_core::flow::Context;
+use cotter_core::device::DeviceSeed;
+use cotter_core::flow::{Context, Enrolment};
 use cotter_core::login::{ENTROPY, HostedPage, PendingLogin, SignedIdentity, User};
 use cotter_core::{
     Capabilities, Clock, Entropy, Error, Fingerprint, Lineage, OAuthToken, Policy, Provider,
@@ -91,6 +92,27 @@ impl Common {
             seed: u64::from_le_bytes(seed),
             verifier: self.verifier.clone(),
         }
+    }
+
+    /// The key of the session called `name`.
+    pub(crate) fn session_key(&self, name: &str) -> Result<StoreKey, Error> {
+        let key = self.key.with_session(name)?;
+        if key.is_reserved() {
+            return Err(Error::config(
+                "a session cannot have this name: a device is kept under it",
+            ));
+        }
+        Ok(key)
+    }
+
+    /// What an enrolment of this user's device needs.
+    pub(crate) fn enrolment(&self, user_id: String, name: &str) -> Result<Enrolment, Error> {
+        let mut seed = Zeroizing::new([0; 32]);
+        self.entropy
+            .fill(&mut *seed)
+            .map_err(|error| Error::config("a device's key needs randomness").with_source(error))?;
+        let seed = DeviceSeed::new(*seed);
+        Ok(Enrolment { user_id, name: name.to_owned(), seed, lineage: self.lineage()? })
     }
 
     /// Begins a login that comes back to `redirect_url`.

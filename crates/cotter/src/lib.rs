@@ -24,6 +24,15 @@ pub use cotter_session::blocking;
 
 pub use cotter_core::login;
 
+/// Trusted devices.
+pub mod device {
+    pub use cotter_core::device::{Device, DeviceEvent, DeviceSeed, Ed25519};
+    #[cfg(feature = "device")]
+    pub use cotter_device::Signer;
+    #[cfg(feature = "async")]
+    pub use cotter_session::TrustedDevice;
+}
+
 /// Everything, for people who write a store, a transport or a driver.
 pub use cotter_core as core;
 

@@ -18,12 +18,12 @@ pub(super) fn ask<T: 'static>(
     now: Now,
     read: impl FnOnce(Now, Result<Object<'_>, Error>) -> Result<T, Error> + core::marker::Send + 'static,
 ) -> Step<Result<T, Error>> {
-    let Call { request, what, spends, secrets } = call;
+    let Call { request, what, spends, nullable, secrets } = call;
     let not_after = now.boot.saturating_add(cx.policy.send_budget);
     let send = Send { request, not_after };
     let then = move |now, reply: Result<Response<SecretBytes>, TransportError>| {
         done(match reply {
-            Ok(response) => read(now, api::read(&response, what, spends, &secrets)),
+            Ok(response) => read(now, api::read(&response, what, spends, nullable, &secrets)),
             Err(error) => read(now, Err(lost(error, what, spends))),
         })
     };

@@ -13,12 +13,15 @@
 //! login     Send, Done                 (a code becomes tokens; then sign in)
 //! sign in   Load, Save, Publish, Done
 //! sign out  Load, Remove, Publish, (Send revocation), Done
+//! choose    for each candidate: Save, Load; Load, Remove, Load (opened again); Done
 //! ```
 //!
 //! Each function here begins a flow and gives its first [`Step`]; a driver does the rest.
 
 mod acquire;
 mod ask;
+pub mod choose;
+mod device;
 mod exchange;
 mod grant;
 mod login;
@@ -32,6 +35,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use self::acquire::{acquire, look};
+pub use self::device::{
+    Enrolment, device, device_is_known, enroll_device, forget_device, pending_approval,
+    request_approval, respond, sign_in_by_device,
+};
 pub use self::grant::Unpersisted;
 pub use self::login::{LoggedIn, login, may_sign_in};
 pub use self::read::{inspect, refresh_token};
@@ -46,7 +53,7 @@ use crate::policy::Policy;
 use crate::provider::Provider;
 use crate::record::{Fingerprint, Record};
 use crate::revision::Revision;
-use crate::step::Step;
+use crate::step::{Ask, Step};
 use crate::store::Capabilities;
 use crate::time::Now;
 use crate::verify::Verify;
@@ -113,6 +120,34 @@ pub struct Outcome {
     pub events: Vec<Event>,
     /// A granted set that could not be stored; to be tried again.
     pub unpersisted: Option<Unpersisted>,
+}
+
+/// Goes on with `next` when the first flow has ended well.
+fn and_then<T: 'static, U: 'static>(
+    step: Step<Result<T, Error>>,
+    now: Now,
+    next: impl FnOnce(Now, T) -> Step<Result<U, Error>> + Send + 'static,
+) -> Step<Result<U, Error>> {
+    macro_rules! pass {
+        ($step:ident, $ask:ident) => {{
+            let (question, place) = $ask.split();
+            Step::$step(Ask::new(question, move |now, answer| {
+                and_then(place.answer(now, answer), now, next)
+            }))
+        }};
+    }
+    match step {
+        Step::Done(Ok(value)) => next(now, value),
+        Step::Done(Err(error)) => done(Err(error)),
+        Step::Load(ask) => pass!(Load, ask),
+        Step::Save(ask) => pass!(Save, ask),
+        Step::Remove(ask) => pass!(Remove, ask),
+        Step::Lease(ask) => pass!(Lease, ask),
+        Step::Release(ask) => pass!(Release, ask),
+        Step::Send(ask) => pass!(Send, ask),
+        Step::Sleep(ask) => pass!(Sleep, ask),
+        Step::Publish(ask) => pass!(Publish, ask),
+    }
 }
 
 /// The clock must show a date between 1970 and 9999, or no expiry means anything.

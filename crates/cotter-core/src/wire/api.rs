@@ -18,6 +18,8 @@ pub(crate) struct Call {
     pub(crate) what: &'static str,
     /// Whether it uses something up that a lost answer leaves in doubt.
     pub(crate) spends: bool,
+    /// Whether `null` is an answer: an object without members.
+    pub(crate) nullable: bool,
     /// What of the request no error may repeat.
     pub(crate) secrets: Vec<Zeroizing<String>>,
 }
@@ -26,7 +28,7 @@ impl Call {
     /// A `GET` that carries no secret and changes nothing.
     pub(crate) fn get(what: &'static str, url: &str, api_key_id: &str) -> Self {
         let request = cotter::api(Method::GET, url, api_key_id, SecretBytes::default());
-        Self { request, what, spends: false, secrets: Vec::new() }
+        Self { request, what, spends: false, nullable: false, secrets: Vec::new() }
     }
 
     /// A `POST` of a JSON object that changes something.
@@ -37,7 +39,19 @@ impl Call {
         fields: &[(&str, Field<'_>)],
     ) -> Self {
         let request = cotter::api(Method::POST, url, api_key_id, object(fields));
-        Self { request, what, spends: true, secrets: Vec::new() }
+        Self { request, what, spends: true, nullable: false, secrets: Vec::new() }
+    }
+
+    /// The same call as a `PUT`.
+    pub(crate) fn put(mut self) -> Self {
+        *self.request.method_mut() = Method::PUT;
+        self
+    }
+
+    /// The same call, that may be answered with `null`.
+    pub(crate) const fn nullable(mut self) -> Self {
+        self.nullable = true;
+        self
     }
 
     /// The same call, with a text of it that no error may repeat.
@@ -48,16 +62,18 @@ impl Call {
 }
 
 /// A member of a body.
+#[derive(Clone, Copy)]
 pub(crate) enum Field<'a> {
-    Text(&'a str),
+    Flag(bool),
     Number(u64),
+    Text(&'a str),
 }
 
 /// A JSON object with these members.
 fn object(fields: &[(&str, Field<'_>)]) -> SecretBytes {
     let room = |(name, field): &(&str, Field<'_>)| match field {
         Field::Text(text) => name.len() + 6 * text.len() + 8,
-        Field::Number(_) => name.len() + 28,
+        Field::Number(_) | Field::Flag(_) => name.len() + 28,
     };
     let mut body = SecretBytes::with_capacity(2 + fields.iter().map(room).sum::<usize>());
     let mut before: &[u8] = b"{";
@@ -68,6 +84,7 @@ fn object(fields: &[(&str, Field<'_>)]) -> SecretBytes {
         body.extend_from_slice(b":");
         match field {
             Field::Text(text) => cotter::json_text(&mut body, text),
+            Field::Flag(flag) => body.extend_from_slice(if *flag { b"true" } else { b"false" }),
             Field::Number(number) => {
                 body.extend_from_slice(alloc::format!("{number}").as_bytes());
             }
@@ -82,10 +99,14 @@ pub(crate) fn read<'a>(
     response: &'a Response<SecretBytes>,
     what: &str,
     spends: bool,
+    nullable: bool,
     secrets: &[Zeroizing<String>],
 ) -> Result<Object<'a>, Error> {
     let status = by_status(response.status());
-    let body = Object::parse(response.body().expose()).ok();
+    let body = match response.body().expose().trim_ascii() {
+        b"null" if nullable => Object::parse(b"{}").ok(),
+        body => Object::parse(body).ok(),
+    };
     if let ByStatus::Success = status {
         if let Some(body) = body {
             return Ok(body);

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod api;
 pub(crate) mod cotter;
+pub(crate) mod device;
 pub(crate) mod fit;
 pub(crate) mod json;
 pub(crate) mod login;
