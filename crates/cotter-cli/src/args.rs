@@ -107,9 +107,38 @@ pub(crate) struct Login {
     /// The port to come back to, for a project with a list of allowed URLs
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
+    /// By this machine's own key if it is a trusted device; with --email or --phone, by asking that
+    /// user's trusted devices
+    #[arg(long, conflicts_with_all = ["otp", "magic_link", "no_browser", "port"])]
+    pub(crate) device: bool,
     /// What --timeout says here: how long the person may take [5m]
     #[arg(skip)]
     pub(crate) patience: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Devices {
+    /// Whether this machine is one, and what waits for its answer
+    List,
+    /// Make this machine a trusted device of whoever is signed in
+    #[command(visible_alias = "enrol")]
+    Enroll {
+        /// What the user will know it by; this machine's name otherwise
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Let the machine in that asks
+    Approve {
+        /// Only this request, by the number that `list` shows
+        id: Option<u64>,
+    },
+    /// Turn the machine away that asks
+    Refuse {
+        /// Only this request, by the number that `list` shows
+        id: Option<u64>,
+    },
+    /// Forget this machine's key: at the server if it can be reached, here in any case
+    Forget,
 }
 
 #[derive(Debug, Subcommand)]
@@ -126,6 +155,11 @@ pub(crate) enum Command {
     Login(Login),
     /// Say who is signed in, as the stored tokens tell
     Whoami,
+    /// This machine as a trusted device, which signs in silently and answers for other machines
+    Devices {
+        #[command(subcommand)]
+        what: Option<Devices>,
+    },
     /// Print one token and a newline: the access token, refreshed if it must be
     Token {
         /// The ID token instead

@@ -9,7 +9,7 @@ use cotter::jwt::SignedObjects;
 use cotter::login::{AuthMethod, HostedPage};
 use cotter::loopback::{Loopback, Notice};
 
-use super::status;
+use super::{devices, status};
 use crate::args::Login;
 use crate::failure::Failure;
 use crate::output;
@@ -25,8 +25,11 @@ pub(super) fn run(settings: &Settings, wish: &Login) -> Result<ExitCode, Failure
     // A store that cannot be made is found before anybody is sent to a browser.
     let world = World::create(settings)?;
     let session = world.session()?;
-    let agent = agent(wish, patience)?;
-    session.sign_in_with(page, &*agent).map_err(not_signed_in)?;
+    if wish.device {
+        devices::sign_in(settings, &session, identifier(wish), patience)?;
+    } else {
+        session.sign_in_with(page, &*agent(wish, patience)?).map_err(not_signed_in)?;
+    }
     let report = status::Report::new(settings, &session.status()?, world.place)?;
     output::answer(settings, &report, || report.signed_in_text())
 }
@@ -75,9 +78,9 @@ fn page(settings: &Settings, wish: &Login) -> Result<HostedPage, Failure> {
                 .with_hint("it is 32 bytes in standard base64, as the server shows them")
         })?;
     }
-    let (mut page, input) = match &wish.phone {
-        Some(number) => (HostedPage::phone(identity), number.as_deref()),
-        None => (HostedPage::email(identity), wish.email.as_ref().and_then(Option::as_deref)),
+    let mut page = match wish.phone {
+        Some(_) => HostedPage::phone(identity),
+        None => HostedPage::email(identity),
     };
     if let Some(url) = &settings.login_url {
         page = page.login_url(url)?;
@@ -87,8 +90,13 @@ fn page(settings: &Settings, wish: &Login) -> Result<HostedPage, Failure> {
     } else if wish.otp {
         page = page.auth_method(AuthMethod::Otp);
     }
-    Ok(match input {
+    Ok(match identifier(wish) {
         Some(input) => page.input(input).direct_login(),
         None => page,
     })
+}
+
+/// Who wants to sign in, if that was said.
+fn identifier(wish: &Login) -> Option<&str> {
+    wish.phone.as_ref().or(wish.email.as_ref())?.as_deref()
 }

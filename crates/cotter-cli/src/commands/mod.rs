@@ -1,6 +1,7 @@
 //! One module per command.
 
 mod decode;
+mod devices;
 mod doctor;
 mod exec;
 mod generate;
@@ -39,6 +40,7 @@ pub(crate) fn run(command: Command, settings: &Settings) -> Result<ExitCode, Fai
         Command::Doctor => doctor::run(settings),
         Command::Reseal => reseal::run(settings),
         Command::Login(wish) => login::run(settings, &wish),
+        Command::Devices { what } => devices::run(settings, what),
         Command::Whoami => whoami::run(settings),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man => generate::man(),

@@ -63,6 +63,8 @@ pub(super) fn keys(
             Err(error) => unreadable.push(error.into()),
         }
     }
+    // A device's key is no session, and outlasts them.
+    keys.retain(|key| !key.is_reserved());
     keys.retain(|key| {
         everything || (key.provider() == own.provider() && key.client() == own.client())
     });
