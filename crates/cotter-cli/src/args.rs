@@ -116,6 +116,24 @@ pub(crate) struct Login {
     pub(crate) patience: Option<String>,
 }
 
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Verify {
+    /// The issuer's keys: a JWK Set in a file or at a URL; the server's own otherwise
+    #[arg(long, value_name = "FILE|URL")]
+    pub(crate) jwks: Option<String>,
+    /// Whom the token has to be for; the API key id otherwise
+    #[arg(long, value_name = "AUD")]
+    pub(crate) audience: Option<String>,
+    /// Expect an ID token; an access token otherwise
+    #[arg(long)]
+    pub(crate) id_token: bool,
+    /// How far the issuer's clock may be from this one [30s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) leeway: Option<String>,
+    /// The token; better `-`, or none, which reads one a line: arguments are visible to others
+    pub(crate) token: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Devices {
     /// Whether this machine is one, and what waits for its answer
@@ -208,6 +226,10 @@ pub(crate) enum Command {
         /// The token; better `-`, or none, which reads standard input: arguments are visible to others
         token: Option<String>,
     },
+    /// Say whether tokens are what they claim: signed by the issuer, for this audience, not ended
+    ///
+    /// The issuer is Cotter's, or that of --issuer. Each token gets one line of answer.
+    Verify(Verify),
     /// Look for problems and say what to do about each
     Doctor,
     /// Seal every record anew with the newest key

@@ -46,7 +46,7 @@ impl Kind {
 pub(crate) struct Settings {
     api_key_id: Option<String>,
     base_url: Option<String>,
-    issuer: Option<String>,
+    pub(crate) issuer: Option<String>,
     pub(crate) login_url: Option<String>,
     pub(crate) identity_key: Option<String>,
     rotation: Rotation,

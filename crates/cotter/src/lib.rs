@@ -36,6 +36,10 @@ pub mod device {
 /// Everything, for people who write a store, a transport or a driver.
 pub use cotter_core as core;
 
+#[cfg(feature = "axum")]
+pub use cotter_axum as axum;
+#[cfg(feature = "jwks")]
+pub use cotter_jwks as jwks;
 #[cfg(feature = "jwt")]
 pub use cotter_jwt as jwt;
 #[cfg(feature = "loopback")]

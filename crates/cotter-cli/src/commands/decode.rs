@@ -20,9 +20,7 @@ struct Answer {
 pub(super) fn run(settings: &Settings, token: Option<String>) -> Result<ExitCode, Failure> {
     let token = match token.map(Zeroizing::new) {
         Some(token) if token.as_str() != "-" => {
-            let warning = "a token among the arguments can be seen by every user of this machine; \
-                           better give it on standard input";
-            output::warn(settings, warning);
+            input::warn_of_argument(settings);
             token
         }
         _ => {

@@ -13,6 +13,13 @@ use crate::settings::Settings;
 /// The most that is read.
 const MOST: usize = 1024 * 1024;
 
+/// For a token that came as an argument.
+pub(super) fn warn_of_argument(settings: &Settings) {
+    let warning = "a token among the arguments can be seen by every user of this machine; \
+                   better give it on standard input";
+    output::warn(settings, warning);
+}
+
 /// The whole of `file`; of standard input where that is `-` or none.
 pub(super) fn read(
     settings: &Settings,

@@ -13,6 +13,7 @@ mod reseal;
 mod sessions;
 mod status;
 mod token;
+mod verify;
 mod whoami;
 
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ pub(crate) fn run(command: Command, settings: &Settings) -> Result<ExitCode, Fai
         Command::Logout { all, everything } => logout::run(settings, all, everything),
         Command::Exec { command } => exec::run(settings, &command),
         Command::Decode { token } => decode::run(settings, token),
+        Command::Verify(wish) => verify::run(settings, wish),
         Command::Doctor => doctor::run(settings),
         Command::Reseal => reseal::run(settings),
         Command::Login(wish) => login::run(settings, &wish),
