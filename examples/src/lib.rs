@@ -1,5 +1,7 @@
 //! Small programs that a user would copy; see `src/bin`.
 
+pub mod api;
+
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;

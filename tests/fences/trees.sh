@@ -54,6 +54,10 @@ lacks "cotter-seal" "$clients|getrandom|sled|keyring.*|cotter-(session|transport
 lacks "cotter-jwt" "$clients|sled|cotter-(session|transport|store|seal).*" -p cotter-jwt
 lacks "cotter-store-file" "$clients|sled|keyring.*|cotter-(session|transport|jwt).*|cotter-store-(memory|sled|keyring)" -p cotter-store-file
 lacks "cotter-store-sled" "$clients|keyring.*|cotter-(session|transport|jwt).*|cotter-store-(memory|file|keyring)" -p cotter-store-sled
+lacks "cotter-jwks" "reqwest|ureq|hyper|rustls|sled|cotter-(session|transport|store|seal).*" -p cotter-jwks
+lacks "cotter-axum" "reqwest|ureq|hyper|rustls|sled|axum|cotter-(session|transport|store|seal).*" -p cotter-axum
+lacks "cotter-loopback, blocking" "tokio|reqwest|ureq|hyper|sled|cotter-(session|transport|store|seal|jwt).*" -p cotter-loopback --no-default-features
+lacks "cotter-device" "$clients|getrandom|sled|cotter-(session|transport|store|seal|jwt).*" -p cotter-device
 lacks "cotter with ureq, blocking" "reqwest|tokio|hyper|futures.*" -p cotter --no-default-features --features blocking,ureq,memory
 lacks "cotter with reqwest" "ureq" -p cotter
 lacks "cotter-emulator" "cotter|cotter-(core|session|store|transport|seal|jwt|testkit|axum|cli).*" -p cotter-emulator

@@ -82,6 +82,24 @@ pub mod transport {
 pub struct Readme;
 
 /// The guides' examples, compiled as tests.
-#[cfg(all(doctest, feature = "blocking", feature = "jwt", feature = "loopback"))]
+#[cfg(all(
+    doctest,
+    feature = "blocking",
+    feature = "device",
+    feature = "jwt",
+    feature = "loopback"
+))]
 #[doc = include_str!("../../../docs/guides/sign-in.md")]
 pub struct SignInGuide;
+
+/// The guide to verification, its examples compiled as tests.
+#[cfg(all(
+    doctest,
+    feature = "axum",
+    feature = "blocking",
+    feature = "memory",
+    feature = "reqwest",
+    feature = "ureq"
+))]
+#[doc = include_str!("../../../docs/guides/verify.md")]
+pub struct VerifyGuide;

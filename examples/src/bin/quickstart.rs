@@ -30,6 +30,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let first = session.access_token().await?;
     say("fresh: handed out as it is", &session).await?;
 
+    // The other end of the wire: an API that verifies what it is shown (examples/src/api.rs).
+    let api = cotter_examples::api::serve(server.base_url(), server.api_key_id()).await?;
+    let client = reqwest::Client::new();
+    let nobody = client.get(format!("{api}/me")).send().await?.status();
+    assert_eq!(nobody, 401, "an API lets nobody in without a token");
+    let ada = client.get(format!("{api}/me")).bearer_auth(first.expose()).send().await?;
+    assert_eq!(ada.status(), 200, "and ada with hers");
+    println!("{:<42} {}", "an API that verifies it answers", ada.text().await?.trim());
+
     tokio::time::sleep(Duration::from_millis(2100)).await;
     say("two seconds later", &session).await?;
 
