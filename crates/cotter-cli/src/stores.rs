@@ -3,16 +3,21 @@
 //! A store's header says of which kind it is and where its key was when it was made; every later
 //! run uses exactly that. Only a command that signs in makes a store, and only there is a choice.
 
+use core::time::Duration;
 use std::path::Path;
 use std::sync::Arc;
 
 use cotter::seal::{Header, KeySource};
+use cotter::store::{Candidate, Chosen, Outcome, Protection, Tried, choose};
 use cotter::{BlockingTokenStore, StoreError, StoreKey};
 use serde::Serialize;
 
 use crate::failure::{Code, Failure};
 use crate::keys::{self, Environment, Source};
 use crate::settings::{Kind, Settings};
+
+/// How long one way to make a store may take, before the next one is tried.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A store that is open.
 #[derive(Debug)]
@@ -132,33 +137,47 @@ fn known(
     let source = keys::source(header.source(), environment)?;
     let mut place = place(kind, path, &source);
     place.remarks.push("kind and key source are those that the store was made with".to_owned());
-    Ok(Opened { store: open_as(kind, settings, path, source)?, place })
+    Ok(Opened { store: open_as(kind, settings.lock_timeout, path, Arc::new(source))?, place })
 }
 
-/// Makes a store: of the kind that was asked for, with the first key source that works.
+/// Makes a store: of the kind that was asked for, with the first key source by which it keeps things.
 fn make(settings: &Settings, path: &Path, environment: Environment) -> Result<Opened, Failure> {
     let kind = match settings.store {
         Kind::Auto => Kind::File,
         kind => kind,
     };
-    let mut first = None;
+    let (mut candidates, mut places, mut first) = (Vec::new(), Vec::new(), None);
     for source in keys::candidates(environment) {
-        let made = source.and_then(|source| {
-            let place = place(kind, path, &source);
-            Ok(Opened { store: open_as(kind, settings, path, source)?, place })
-        });
-        match made {
-            Ok(opened) => return Ok(opened),
+        let source = match source {
+            Ok(source) => Arc::new(source),
             Err(failure) => {
-                tracing::info!(code = failure.code.as_str(), why = failure.message, "not this key");
                 first.get_or_insert(failure);
+                continue;
             }
-        }
+        };
+        let place = place(kind, path, &source);
+        let name = format!("{} with its key from {}", kind.as_str(), source.kind());
+        let (path, lock_timeout) = (path.to_owned(), settings.lock_timeout);
+        let open = move || open_as(kind, lock_timeout, &path, Arc::clone(&source));
+        let candidate = Candidate::new(name, Protection::Sealed, open);
+        candidates.push(candidate.with_patience(PATIENCE));
+        places.push(place);
     }
-    Err(first.unwrap_or_else(|| {
-        Failure::new(Code::KeyMissing, "there is no sealing key, and no place to keep one")
-            .with_hint("set COTTER_STORE_KEY; `openssl rand -base64 32` makes a key")
-    }))
+    let Chosen { store, report, .. } = choose(candidates).map_err(|none| match none.0.tried() {
+        [] => first.unwrap_or_else(|| {
+            Failure::new(Code::KeyMissing, "there is no sealing key, and no place to keep one")
+                .with_hint("set COTTER_STORE_KEY; `openssl rand -base64 32` makes a key")
+        }),
+        // One is all there was: its own words, without a list of one.
+        [Tried { outcome: Outcome::Failed(error), .. }] => error.clone().into(),
+        _ => cotter::Error::from(none).into(),
+    })?;
+    let mut place = places.swap_remove(report.chosen().unwrap_or_default());
+    place.remarks = report.tried().iter().map(ToString::to_string).collect();
+    for remark in &place.remarks {
+        tracing::info!("{remark}");
+    }
+    Ok(Opened { store, place })
 }
 
 /// Records in the keyring, which seals them itself; only the lock files are under the folder, which
@@ -181,11 +200,12 @@ fn keyring(path: &Path) -> Result<Opened, Failure> {
 
 #[cfg(not(feature = "keyring"))]
 fn keyring(_path: &Path) -> Result<Opened, Failure> {
-    Err(not_built_in(Kind::Keyring))
+    Err(not_built_in(Kind::Keyring).into())
 }
 
-fn not_built_in(kind: Kind) -> Failure {
-    Failure::new(Code::Store, format!("this cotter was built without the store {}", kind.as_str()))
+fn not_built_in(kind: Kind) -> StoreError {
+    let what = format!("this cotter was built without the store {}", kind.as_str());
+    StoreError::new(cotter::StoreErrorKind::Unsupported, what)
         .with_hint("build it with that feature, or choose another --store")
 }
 
@@ -201,21 +221,20 @@ fn place(kind: Kind, path: &Path, source: &Source) -> Place {
 
 fn open_as(
     kind: Kind,
-    settings: &Settings,
+    lock_timeout: Duration,
     path: &Path,
-    source: Source,
-) -> Result<Arc<dyn Store>, Failure> {
+    source: Arc<Source>,
+) -> Result<Arc<dyn Store>, StoreError> {
     match kind {
         #[cfg(feature = "file")]
         Kind::File => Ok(Arc::new(cotter::store::File::open(path, source)?)),
         #[cfg(feature = "sled")]
         Kind::Sled => {
-            let options =
-                cotter::store::SledOptions::new().with_lock_timeout(settings.lock_timeout);
+            let options = cotter::store::SledOptions::new().with_lock_timeout(lock_timeout);
             Ok(Arc::new(options.open(path, &source, Arc::new(cotter::OsEntropy::new()))?))
         }
         _ => {
-            let _ = (settings, path, source);
+            let _ = (lock_timeout, path, source);
             Err(not_built_in(kind))
         }
     }

@@ -10,6 +10,7 @@
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
+mod choose;
 mod clock;
 mod entropy;
 mod entry;
@@ -38,7 +39,9 @@ mod session;
 #[cfg(feature = "async")]
 mod world;
 
+pub use choose::{Candidate, Chosen, choose};
 pub use clock::SystemClock;
+pub use cotter_core::flow::choose::{NoStore, Outcome, Protection, Report, Tried};
 #[cfg(feature = "async")]
 pub use device::TrustedDevice;
 pub use entropy::OsEntropy;

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use async_trait::async_trait;
+use cotter_core::flow::choose::{NoStore, Report};
 use cotter_core::{
     BlockingTokenStore, Capabilities, Expected, LeaseAnswer, LeaseOwner, Loaded, Revision,
     SecretBytes, StoreError, StoreErrorKind, StoreKey, Swap, TokenStore,
 };
 use tokio::sync::oneshot;
+
+use crate::choose::{Candidate, choose};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -61,6 +64,22 @@ impl<S: BlockingTokenStore + 'static> Offload<S> {
         let gone = || StoreError::new(StoreErrorKind::Other, "the store's thread is gone");
         self.queue.send(Box::new(job)).map_err(|_| gone())?;
         answered.await.map_err(|_| StoreError::new(StoreErrorKind::Other, "the store panicked"))?
+    }
+}
+
+impl<S: BlockingTokenStore + ?Sized + 'static> Offload<Arc<S>> {
+    /// Uses the first of these stores that keeps things, as [`choose`](crate::choose()) does, without
+    /// holding up the executor.
+    ///
+    /// # Errors
+    /// [`NoStore`] with the report, if none will do.
+    pub async fn choose(candidates: Vec<Candidate<S>>) -> Result<(Self, Report), NoStore> {
+        let (tell, told) = oneshot::channel();
+        let thread = std::thread::Builder::new().name(String::from("cotter-choose"));
+        // Where no thread can be had, nobody tells.
+        let _ = thread.spawn(move || tell.send(choose(candidates)));
+        let chosen = told.await.unwrap_or_else(|_| Err(NoStore(Report::default())))?;
+        Ok((Self::new(chosen.store), chosen.report))
     }
 }
 

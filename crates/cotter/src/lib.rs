@@ -22,6 +22,9 @@ pub use cotter_session::{Observer, OsEntropy, Shutdown, SignedIn, SystemClock};
 #[cfg(feature = "blocking")]
 pub use cotter_session::blocking;
 
+#[cfg(all(feature = "file", feature = "keyring"))]
+mod auto;
+
 pub use cotter_core::login;
 
 /// Trusted devices.
@@ -49,6 +52,11 @@ pub use cotter_seal as seal;
 
 /// Where tokens rest.
 pub mod store {
+    #[cfg(all(feature = "file", feature = "keyring"))]
+    pub use crate::auto::auto;
+    pub use cotter_session::{
+        Candidate, Chosen, NoStore, Outcome, Protection, Report, Tried, choose,
+    };
     #[cfg(feature = "file")]
     pub use cotter_store_file::{FileStore as File, KeyFile};
     #[cfg(feature = "keyring")]
