@@ -2,14 +2,14 @@
 # What takes too long for every change, and the dated summary of it, docs/full-run.md.
 #
 #   tests/full.sh            everything
-#   tests/full.sh PART...    only these: kills benches fuzz powerset deny semver
+#   tests/full.sh PART...    only these: kills benches fuzz powerset windows deny semver
 #
 # KILLS (1000), FUZZ_SECONDS (3600) and POWERSET (options for cargo hack) say how much. Installs the
 # tools that are missing; fuzzing also needs a nightly compiler.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never CARGO_INCREMENTAL=0
-known="kills benches fuzz powerset deny semver"
+known="kills benches fuzz powerset windows deny semver"
 parts=${*:-$known}
 for part in $parts; do
     [[ " $known " == *" $part "* ]] || { echo "there is no part $part; known: $known" >&2; exit 2; }
@@ -58,6 +58,11 @@ part benches '^(save|load|list|ratio|among|[0-9]+ bytes| *[0-9]+ sessions)' \
 part fuzz 'stat::|ERROR' "bash fuzz/run.sh ${FUZZ_SECONDS:-3600}"
 part powerset '^info: running|^error' \
     "cargo hack check --feature-powerset ${POWERSET:+$POWERSET }--no-dev-deps -p cotter -p cotter-session | tail -1"
+# The whole program; its cipher is C and assembly.
+windows="command -v x86_64-w64-mingw32-gcc || apt-get install -y -qq --no-install-recommends gcc-mingw-w64-x86-64
+rustup -q target add x86_64-pc-windows-gnu
+AWS_LC_SYS_PREBUILT_NASM=1 cargo check --locked --target x86_64-pc-windows-gnu -p cotter -p cotter-cli --all-features"
+part windows '^ *Finished|^error' "$windows"
 part deny ' ok$|FAILED|^error' "cargo deny --offline check licenses bans sources"
 # Compared with the newest release; before the first one there is nothing to compare with.
 if tag=$(git describe --tags --abbrev=0 2>/dev/null); then
