@@ -9,6 +9,7 @@ mod log;
 mod output;
 mod progress;
 mod settings;
+mod signatures;
 mod stores;
 mod text;
 mod world;

@@ -14,6 +14,7 @@ use crate::args::Login;
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::{self, Settings};
+use crate::signatures;
 use crate::world::World;
 
 /// How long a person may take, unless said otherwise.
@@ -71,7 +72,7 @@ fn agent(wish: &Login, patience: Duration) -> Result<Arc<Loopback>, Failure> {
 }
 
 fn page(settings: &Settings, wish: &Login) -> Result<HostedPage, Failure> {
-    let mut identity = SignedObjects::cotter(settings.api_key_id()?);
+    let mut identity = SignedObjects::cotter_with(signatures::backend(), settings.api_key_id()?);
     if let Some(key) = &settings.identity_key {
         identity = identity.public_key(key).map_err(|_| {
             Failure::usage("--identity-key is no Ed25519 key")

@@ -17,6 +17,7 @@ use crate::failure::{Code, Failure};
 use crate::output;
 use crate::progress::Progress;
 use crate::settings::{self, Format, Settings};
+use crate::signatures;
 use crate::text;
 use crate::world::Lazy;
 
@@ -118,7 +119,10 @@ enum Keys {
 impl Judge {
     fn new(settings: &Settings, wish: &Verify) -> Result<Self, Failure> {
         let project = settings.api_key_id()?;
-        let mut verifier = Verifier::cotter(wish.audience.as_deref().unwrap_or(project));
+        let mut verifier = Verifier::cotter_with(
+            signatures::backend(),
+            wish.audience.as_deref().unwrap_or(project),
+        );
         if let Some(issuer) = &settings.issuer {
             verifier = verifier.issuer(issuer);
         }
