@@ -4,9 +4,8 @@ use core::fmt;
 
 use cotter_core::Timestamp;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 
-use crate::json::{self, Fault};
+use crate::json::{self, Fault, Map, Value};
 use crate::reason::{Claim, Reason};
 
 /// The claims of an access token that was verified; nothing else makes one.
@@ -160,7 +159,7 @@ impl AccessClaims {
         self.scopes().any(|granted| granted == scope)
     }
 
-    pub(crate) fn read(mut claims: Claims) -> Result<Self, Reason> {
+    pub(crate) fn read(mut claims: Claims<'_>) -> Result<Self, Reason> {
         let authentication_method = claims.text(Claim::AuthenticationMethod)?;
         let scope = claims.text(Claim::Scope)?;
         Ok(Self { common: claims.common()?, authentication_method, scope })
@@ -174,7 +173,7 @@ impl IdClaims {
         self.auth_time
     }
 
-    pub(crate) fn read(claims: Claims) -> Result<Self, Reason> {
+    pub(crate) fn read(claims: Claims<'_>) -> Result<Self, Reason> {
         // Cotter writes a string, and Go's zero time for "unknown": no reason to refuse a token.
         let auth_time = claims.members.get("auth_time").and_then(|value| match value {
             Value::String(text) => text.parse().ok().map(Timestamp::from_unix_seconds),
@@ -199,35 +198,35 @@ impl fmt::Display for CustomClaimsError {
 impl core::error::Error for CustomClaimsError {}
 
 /// Claims while they are read.
-pub(crate) struct Claims {
-    members: Map<String, Value>,
-    json: String,
+pub(crate) struct Claims<'a> {
+    members: Map<'a>,
+    json: &'a str,
 }
 
-impl Claims {
-    pub(crate) fn parse(payload: Vec<u8>) -> Result<Self, Reason> {
-        let members = json::object(&payload).map_err(|fault| match fault {
+impl<'a> Claims<'a> {
+    pub(crate) fn parse(payload: &'a [u8]) -> Result<Self, Reason> {
+        let members = json::object(payload).map_err(|fault| match fault {
             Fault::Malformed => Reason::ClaimsMalformed,
             Fault::Duplicate => Reason::ClaimsDuplicate,
             Fault::TooDeep => Reason::ClaimsTooDeep,
         })?;
-        let json = String::from_utf8(payload).map_err(|_| Reason::ClaimsMalformed)?;
+        let json = core::str::from_utf8(payload).map_err(|_| Reason::ClaimsMalformed)?;
         Ok(Self { members, json })
     }
 
     /// The text of a claim that only a rule knows.
-    pub(crate) fn named(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn named(&self, name: &str) -> Option<&Value<'a>> {
         self.members.get(name)
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.members.contains_key(name)
+        self.members.has(name)
     }
 
     fn text(&mut self, claim: Claim) -> Result<Option<String>, Reason> {
-        match self.members.remove(claim.name()) {
+        match self.members.take(claim.name()) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
+            Some(Value::String(text)) => Ok(Some(text.into_owned())),
             Some(_) => Err(Reason::ClaimMalformed(claim)),
         }
     }
@@ -244,13 +243,13 @@ impl Claims {
 
     fn audiences(&mut self) -> Result<Vec<String>, Reason> {
         let bad = Reason::ClaimMalformed(Claim::Aud);
-        match self.members.remove(Claim::Aud.name()) {
+        match self.members.take(Claim::Aud.name()) {
             None => Err(Reason::ClaimMissing(Claim::Aud)),
-            Some(Value::String(one)) => Ok(alloc::vec![one]),
+            Some(Value::String(one)) => Ok(alloc::vec![one.into_owned()]),
             Some(Value::Array(many)) => many
                 .into_iter()
                 .map(|value| match value {
-                    Value::String(text) => Ok(text),
+                    Value::String(text) => Ok(text.into_owned()),
                     _ => Err(bad),
                 })
                 .collect(),
@@ -270,7 +269,7 @@ impl Claims {
             nbf: self.moment(Claim::Nbf)?,
             sub: self.text(Claim::Sub)?,
             token_type: self.text(Claim::Type)?,
-            json: self.json,
+            json: self.json.into(),
         })
     }
 }
@@ -290,7 +289,7 @@ fn without_slash(issuer: &str) -> &str {
 }
 
 /// A NumericDate (RFC 7519 section 2): a number, which may have a fraction.
-fn time(value: &Value) -> Option<Timestamp> {
+fn time(value: &Value<'_>) -> Option<Timestamp> {
     let Value::Number(number) = value else { return None };
     if let Some(seconds) = number.as_i64() {
         return Some(Timestamp::from_unix_seconds(seconds));

@@ -5,9 +5,7 @@ use alloc::vec::Vec;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
-
-use crate::json::{self, Fault};
+use crate::json::{self, Fault, Map, Value};
 use crate::reason::{Invalid, Reason};
 
 /// The longest token that is looked at.
@@ -73,7 +71,7 @@ impl Header {
         })?;
         // No extension is understood here, so every critical one has to be refused
         // (RFC 7515 section 4.1.11); without it `b64` (RFC 7797) has no say either.
-        if members.contains_key("crit") {
+        if members.has("crit") {
             return Err(Reason::CriticalHeader);
         }
         let alg = text(&mut members, "alg")?.ok_or(Reason::HeaderMalformed)?;
@@ -85,10 +83,10 @@ impl Header {
     }
 }
 
-fn text(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Reason> {
-    match members.remove(name) {
+fn text(members: &mut Map<'_>, name: &str) -> Result<Option<String>, Reason> {
+    match members.take(name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Value::String(text)) => Ok(Some(text.into_owned())),
         Some(_) => Err(Reason::HeaderMalformed),
     }
 }

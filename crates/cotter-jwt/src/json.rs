@@ -1,13 +1,13 @@
-//! JSON, read strictly: no member twice, no nesting without end.
+//! JSON, read strictly: no member twice, no nesting without end. Text stays where it stands.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::map::Entry;
-use serde_json::{Map, Number, Value};
+use serde_json::Number;
 
 /// How deep objects and arrays may nest, the outermost counted.
 pub(crate) const MAX_DEPTH: usize = 16;
@@ -19,10 +19,63 @@ pub(crate) enum Fault {
     TooDeep,
 }
 
+#[derive(Debug, PartialEq)]
+pub(crate) enum Value<'a> {
+    Null,
+    Bool(bool),
+    Number(Number),
+    String(Cow<'a, str>),
+    Array(Vec<Value<'a>>),
+    Object(Map<'a>),
+}
+
+/// The members of an object, in the order of their names.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Map<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
+
+impl<'a> Value<'a> {
+    pub(crate) fn as_array(&self) -> Option<&[Value<'a>]> {
+        if let Self::Array(values) = self { Some(values) } else { None }
+    }
+
+    pub(crate) const fn as_bool(&self) -> Option<bool> {
+        if let Self::Bool(value) = self { Some(*value) } else { None }
+    }
+
+    pub(crate) const fn as_object(&self) -> Option<&Map<'a>> {
+        if let Self::Object(members) = self { Some(members) } else { None }
+    }
+
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        if let Self::String(text) = self { Some(text) } else { None }
+    }
+}
+
+impl<'a> Map<'a> {
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.place(name).is_some()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
+        self.place(name).map(|place| &self.0[place].1)
+    }
+
+    /// Gives a member away; `null` stands in its place.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value<'a>> {
+        let place = self.place(name)?;
+        Some(core::mem::replace(&mut self.0[place].1, Value::Null))
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.0.binary_search_by(|(other, _)| other.as_ref().cmp(name)).ok()
+    }
+}
+
 /// Reads one JSON object, and nothing after it.
-pub(crate) fn object(bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
+pub(crate) fn object(bytes: &[u8]) -> Result<Map<'_>, Fault> {
+    let text = core::str::from_utf8(bytes).map_err(|_| Fault::Malformed)?;
     let fault = Cell::new(Fault::Malformed);
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let mut reader = serde_json::Deserializer::from_str(text);
     let seed = Strict { room: MAX_DEPTH, fault: &fault };
     match seed.deserialize(&mut reader) {
         Ok(Value::Object(map)) if reader.end().is_ok() => Ok(map),
@@ -50,49 +103,49 @@ impl Strict<'_> {
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = Value<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+    fn visit_bool<E>(self, value: bool) -> Result<Value<'de>, E> {
         Ok(Value::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+    fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {
         Ok(Value::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+    fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
         Ok(Value::Number(value.into()))
     }
 
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value<'de>, E> {
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not finite"))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.into()))
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Borrowed(value)))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
+    fn visit_str<E>(self, value: &str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Owned(value.into())))
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
         Ok(Value::Null)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
         let inner = self.deeper()?;
         let mut values = Vec::new();
         while let Some(value) = seq.next_element_seed(inner)? {
@@ -101,17 +154,46 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Ok(Value::Array(values))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         let inner = self.deeper()?;
-        let mut members = Map::new();
-        while let Some(name) = map.next_key::<String>()? {
-            let Entry::Vacant(place) = members.entry(name) else {
-                self.fault.set(Fault::Duplicate);
-                return Err(A::Error::custom("a member stands twice"));
-            };
-            place.insert(map.next_value_seed(inner)?);
+        let mut members: Vec<(Cow<'de, str>, Value<'de>)> = Vec::with_capacity(16);
+        while let Some(name) = map.next_key_seed(Name)? {
+            members.push((name, map.next_value_seed(inner)?));
         }
-        Ok(Value::Object(members))
+        // Sorted once at the end: thousands of members cost no more than thousands of tokens.
+        members.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        if members.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            self.fault.set(Fault::Duplicate);
+            return Err(A::Error::custom("a member stands twice"));
+        }
+        Ok(Value::Object(Map(members)))
+    }
+}
+
+/// The name of a member.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(String::from(value)))
     }
 }
 

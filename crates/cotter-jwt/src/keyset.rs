@@ -3,13 +3,12 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use jsonwebtoken::DecodingKey;
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::algorithm::Algorithm;
 use crate::backend::PublicKey;
 use crate::compact::decode;
-use crate::json;
+use crate::json::{self, Map, Value};
 use crate::reason::Reason;
 
 /// How many keys of a set are looked at.
@@ -53,7 +52,7 @@ impl KeySet {
     /// key in the array is no error: it must not take the good ones down with it.
     pub fn from_json(text: impl AsRef<[u8]>) -> Result<Self, KeySetError> {
         let mut members = json::object(text.as_ref()).map_err(|_| KeySetError)?;
-        let Some(Value::Array(keys)) = members.remove("keys") else {
+        let Some(Value::Array(keys)) = members.take("keys") else {
             return Err(KeySetError);
         };
         if keys.len() > MAX_KEYS {
@@ -171,7 +170,7 @@ impl Key {
         Self::assemble(kid.map(String::from), None, true, Some(public))
     }
 
-    fn from_jwk(jwk: &Map<String, Value>) -> Self {
+    fn from_jwk(jwk: &Map<'_>) -> Self {
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
         let alg = jwk.get("alg").map(|alg| alg.as_str().and_then(Algorithm::from_name));
         let sig = jwk.get("use").is_none_or(|purpose| purpose.as_str() == Some("sig"));
@@ -280,13 +279,13 @@ impl fmt::Debug for Key {
     }
 }
 
-fn bytes(jwk: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
+fn bytes(jwk: &Map<'_>, name: &str) -> Option<Vec<u8>> {
     decode(jwk.get(name)?.as_str()?)
 }
 
 /// `0x04`, x, y. Each coordinate has the full length of the field (RFC 7518 section 6.2.1.2);
 /// whether the point is on the curve is the backend's to say.
-fn point<const N: usize>(jwk: &Map<String, Value>) -> Option<[u8; N]> {
+fn point<const N: usize>(jwk: &Map<'_>) -> Option<[u8; N]> {
     let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
     let size = (N - 1) / 2;
     if x.len() != size || y.len() != size {
@@ -299,7 +298,7 @@ fn point<const N: usize>(jwk: &Map<String, Value>) -> Option<[u8; N]> {
     Some(point)
 }
 
-fn rsa(jwk: &Map<String, Value>) -> Option<PublicKey> {
+fn rsa(jwk: &Map<'_>) -> Option<PublicKey> {
     let (n, e) = (bytes(jwk, "n")?, bytes(jwk, "e")?);
     // RFC 7518 section 6.3.1.1 forbids leading zeros; some issuers write one.
     let trim = |bytes: Vec<u8>| -> Vec<u8> { bytes.into_iter().skip_while(|b| *b == 0).collect() };

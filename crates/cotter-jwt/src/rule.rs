@@ -1,9 +1,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde_json::Value;
-
 use crate::claims::Claims;
+use crate::json::Value;
 use crate::reason::{Claim, Reason};
 
 /// How one kind of token is told from the others, so that an ID token never passes as an access
@@ -67,14 +66,14 @@ impl TypeRule {
         Self(Rule::AudienceAlone)
     }
 
-    pub(crate) fn judge(&self, typ: Option<&str>, claims: &Claims) -> Result<(), Reason> {
+    pub(crate) fn judge(&self, typ: Option<&str>, claims: &Claims<'_>) -> Result<(), Reason> {
         let bare = |typ: &str| -> String {
             let lower = typ.to_ascii_lowercase();
             lower.strip_prefix("application/").map(String::from).unwrap_or(lower)
         };
         let right = match &self.0 {
             Rule::Claim { name, values } => match claims.named(name) {
-                Some(Value::String(text)) => values.contains(text),
+                Some(Value::String(text)) => values.iter().any(|value| value == text),
                 Some(_) if name == Claim::Type.name() => {
                     return Err(Reason::ClaimMalformed(Claim::Type));
                 }

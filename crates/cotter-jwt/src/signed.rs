@@ -5,11 +5,10 @@ use core::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cotter_core::Timestamp;
-use serde_json::{Map, Value};
 
 use crate::algorithm::Algorithm;
 use crate::backend::{Backend, PublicKey};
-use crate::json;
+use crate::json::{self, Map, Value};
 use crate::keyset::Key;
 
 /// The key that Cotter signs identities and events with.
@@ -325,19 +324,19 @@ fn parse_key(base64: &str) -> Option<Key> {
     Some(Key::new(None, PublicKey::Ed25519(bytes)))
 }
 
-fn read(json: &[u8]) -> Result<Map<String, Value>, SignedError> {
+fn read(json: &[u8]) -> Result<Map<'_>, SignedError> {
     if json.len() > MAX_OBJECT {
         return Err(SignedError::Malformed);
     }
     json::object(json).map_err(|_| SignedError::Malformed)
 }
 
-fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a str, SignedError> {
+fn text<'a>(object: &'a Map<'_>, name: &str) -> Result<&'a str, SignedError> {
     object.get(name).and_then(Value::as_str).ok_or(SignedError::Field)
 }
 
 fn optional<'a>(
-    object: &'a Map<String, Value>,
+    object: &'a Map<'_>,
     name: &str,
 ) -> Result<Option<&'a str>, SignedError> {
     match object.get(name) {
@@ -347,13 +346,13 @@ fn optional<'a>(
     }
 }
 
-fn flag(object: &Map<String, Value>, name: &str) -> Result<bool, SignedError> {
+fn flag(object: &Map<'_>, name: &str) -> Result<bool, SignedError> {
     object.get(name).and_then(Value::as_bool).ok_or(SignedError::Field)
 }
 
 /// Unix seconds as a string, the text and the moment.
 fn seconds<'a>(
-    object: &'a Map<String, Value>,
+    object: &'a Map<'_>,
     name: &str,
 ) -> Result<(&'a str, Timestamp), SignedError> {
     let text = text(object, name)?;
@@ -362,7 +361,7 @@ fn seconds<'a>(
     at.filter(|at| at.is_plausible()).map(|at| (text, at)).ok_or(SignedError::Field)
 }
 
-fn signature(object: &Map<String, Value>) -> Result<[u8; 64], SignedError> {
+fn signature(object: &Map<'_>) -> Result<[u8; 64], SignedError> {
     let text = optional(object, "signature")?.filter(|text| !text.is_empty());
     let bytes = STANDARD.decode(text.ok_or(SignedError::NotSigned)?);
     bytes.ok().and_then(|bytes| bytes.try_into().ok()).ok_or(SignedError::Signature)

@@ -209,7 +209,7 @@ impl Verifier {
         now: Timestamp,
     ) -> Result<Verified<AccessClaims>, Reason> {
         let signed = self.signed(token)?;
-        let claims = Claims::parse(signed.payload)?;
+        let claims = Claims::parse(&signed.payload)?;
         self.access.rule.judge(signed.typ.as_deref(), &claims)?;
         let claims = AccessClaims::read(claims)?;
         self.judge(claims.common(), &self.access.audiences, now)?;
@@ -218,7 +218,7 @@ impl Verifier {
 
     pub(crate) fn id(&self, token: &str, now: Timestamp) -> Result<Verified<IdClaims>, Reason> {
         let signed = self.signed(token)?;
-        let claims = Claims::parse(signed.payload)?;
+        let claims = Claims::parse(&signed.payload)?;
         self.id.rule.judge(signed.typ.as_deref(), &claims)?;
         let claims = IdClaims::read(claims)?;
         let own = &self.id.audiences;
