@@ -335,10 +335,7 @@ fn text<'a>(object: &'a Map<'_>, name: &str) -> Result<&'a str, SignedError> {
     object.get(name).and_then(Value::as_str).ok_or(SignedError::Field)
 }
 
-fn optional<'a>(
-    object: &'a Map<'_>,
-    name: &str,
-) -> Result<Option<&'a str>, SignedError> {
+fn optional<'a>(object: &'a Map<'_>, name: &str) -> Result<Option<&'a str>, SignedError> {
     match object.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -351,10 +348,7 @@ fn flag(object: &Map<'_>, name: &str) -> Result<bool, SignedError> {
 }
 
 /// Unix seconds as a string, the text and the moment.
-fn seconds<'a>(
-    object: &'a Map<'_>,
-    name: &str,
-) -> Result<(&'a str, Timestamp), SignedError> {
+fn seconds<'a>(object: &'a Map<'_>, name: &str) -> Result<(&'a str, Timestamp), SignedError> {
     let text = text(object, name)?;
     let plain = all_digits(text) && !text.starts_with('0') && text.len() <= 12;
     let at = plain.then(|| text.parse().ok()).flatten().map(Timestamp::from_unix_seconds);
