@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # cotter with a real Secret Service daemon (gnome-keyring): whole records in it, the sealing key in
-# it, and what happens when it is locked or gone.
+# it, what happens when it is locked or gone, and the scenarios that the other stores go through in
+# `cargo test`.
 #
 #   tests/cli/keyring.sh
 #
@@ -10,6 +11,11 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 cargo build --quiet -p cotter-cli -p cotter-emulator
+scenarios=$(cargo test --quiet -p cotter-cli --no-run --message-format json \
+    | sed -n 's/.*"name":"\(refresh\|golden\)".*"executable":"\([^"]*\)".*/\2/p' | sort -u)
+[ "$(wc -l <<<"$scenarios")" = 2 ] || { echo "the scenarios were not built: $scenarios" >&2; exit 1; }
+# The golden files are found by this variable, which cargo sets where it runs a test itself.
+export scenarios CARGO_MANIFEST_DIR=$PWD/crates/cotter-cli
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 export PATH=$target/debug:$PATH
 for tool in gnome-keyring-daemon dbus-run-session; do
@@ -70,6 +76,9 @@ check "... by many at once" 0 "" parallel keyring
 check "... and listed" 0 "\"session\":\"default\"" cotter --store keyring sessions
 check "... and forgotten" 0 "default" cotter --store keyring logout
 check "... and then nobody is signed in" 3 sign_in_required cotter --store keyring token
+for binary in $scenarios; do
+    check "the scenarios of the other stores" 0 "test result: ok" "$binary" --ignored keyring::
+done
 check "doctor names the keyring" 0 "Secret Service" cotter --store keyring doctor
 imported ada@example.test --store keyring >/dev/null'
 in_session 'unlock

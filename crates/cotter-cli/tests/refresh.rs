@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers are not seen as tests")]
 
+#[macro_use]
 mod common;
 
 use core::time::Duration;
@@ -19,9 +20,27 @@ fn end(child: Child) -> Ran {
     child.wait_with_output().unwrap().into()
 }
 
-fn at_once(home: &Home, many: usize) {
+on_every_store! {
+    fifty_at_once_make_one_exchange_and_get_one_answer
+    forced_refreshes_at_once_never_overlap_nor_reuse
+    a_rotation_lost_under_strict_is_uncertain_first_and_then_said_to_be_lost
+    a_rotation_lost_within_a_declared_grace_is_got_back
+    a_refusal_is_exit_3_and_a_usable_token_is_served_all_the_same
+    a_server_that_fails_is_exit_4_and_a_stale_token_is_served
+    a_server_that_asks_for_time_is_exit_4_and_nothing_is_spent
+    an_answer_that_makes_no_sense_is_exit_7
+    another_users_token_is_never_handed_out
+    a_refresh_token_that_is_not_in_the_answer_is_kept
+    an_offline_machine_is_told_so_within_five_seconds
+    who_signs_out_during_somebodys_refresh_is_signed_out
+    who_signs_in_during_somebodys_refresh_wins
+    who_may_not_wait_for_the_lock_is_told_so
+    a_kill_between_the_answer_and_the_save_is_found_and_said
+}
+
+fn fifty_at_once_make_one_exchange_and_get_one_answer(home: Home) {
     home.sign_in_expired();
-    let children: Vec<Child> = (0..many).map(|_| home.spawn(&["token"])).collect();
+    let children: Vec<Child> = (0..50).map(|_| home.spawn(&["token"])).collect();
     let answers: BTreeSet<String> = children.into_iter().map(|child| end(child).ok()).collect();
     assert_eq!(answers.len(), 1);
     let counters = home.server.counters();
@@ -29,19 +48,7 @@ fn at_once(home: &Home, many: usize) {
     assert_eq!(home.json(&["status"])["state"], "fresh");
 }
 
-#[test]
-fn fifty_at_once_on_the_file_store_make_one_exchange_and_get_one_answer() {
-    at_once(&Home::on("file"), 50);
-}
-
-#[test]
-fn fifty_at_once_on_sled_are_slower_and_just_as_right() {
-    at_once(&Home::on("sled"), 50);
-}
-
-#[test]
-fn forced_refreshes_at_once_never_overlap_nor_reuse() {
-    let home = Home::new();
+fn forced_refreshes_at_once_never_overlap_nor_reuse(home: Home) {
     home.sign_in();
     let children: Vec<Child> = (0..20).map(|_| home.spawn(&["token", "--force-refresh"])).collect();
     let answers: BTreeSet<String> = children.into_iter().map(|child| end(child).ok()).collect();
@@ -53,9 +60,7 @@ fn forced_refreshes_at_once_never_overlap_nor_reuse() {
     assert_eq!(Some(refresh.trim()), home.server.current_refresh_token(ADA).as_deref());
 }
 
-#[test]
-fn a_rotation_lost_under_strict_is_uncertain_first_and_then_said_to_be_lost() {
-    let mut home = Home::new();
+fn a_rotation_lost_under_strict_is_uncertain_first_and_then_said_to_be_lost(mut home: Home) {
     home.set("COTTER_TIMEOUT", "1s");
     home.sign_in_expired();
     home.server.fault(Fault::new("drop").after_commit());
@@ -76,11 +81,10 @@ fn a_rotation_lost_under_strict_is_uncertain_first_and_then_said_to_be_lost() {
     assert_eq!(home.run(&["token"]).code, 0);
 }
 
-#[test]
-fn a_rotation_lost_within_a_declared_grace_is_got_back() {
+fn a_rotation_lost_within_a_declared_grace_is_got_back(home: Home) {
     let grace = Duration::from_secs(30);
     let config = Config::default().with_rotation(Rotation::Grace(grace));
-    let mut home = Home::with("file", config);
+    let mut home = Home::with(home.store, config);
     home.set("COTTER_ROTATION", "grace=30s");
     home.sign_in_expired();
     home.server.fault(Fault::new("drop").after_commit());
@@ -89,9 +93,7 @@ fn a_rotation_lost_within_a_declared_grace_is_got_back() {
     assert_eq!((counters.exchanges, counters.grace_replays, counters.reuses), (1, 1, 0));
 }
 
-#[test]
-fn a_refusal_is_exit_3_and_a_usable_token_is_served_all_the_same() {
-    let home = Home::new();
+fn a_refusal_is_exit_3_and_a_usable_token_is_served_all_the_same(home: Home) {
     home.sign_in_expired();
     home.server.fault(Fault::new("reject"));
     assert_eq!(home.fails(&["token"]), code(3, "refused"));
@@ -108,9 +110,7 @@ fn a_refusal_is_exit_3_and_a_usable_token_is_served_all_the_same() {
     assert_eq!((&status["signed_in"], &status["state"]), (&json!(true), &json!("rejected")));
 }
 
-#[test]
-fn a_server_that_fails_is_exit_4_and_a_stale_token_is_served() {
-    let home = Home::new();
+fn a_server_that_fails_is_exit_4_and_a_stale_token_is_served(home: Home) {
     let set = home.import(&home.short(20));
     home.server.fault(Fault::new("500"));
     std::thread::sleep(Duration::from_secs(11));
@@ -122,9 +122,7 @@ fn a_server_that_fails_is_exit_4_and_a_stale_token_is_served() {
     assert_eq!(home.fails(&["token"]), code(4, "uncertain"));
 }
 
-#[test]
-fn an_answer_that_makes_no_sense_is_exit_7() {
-    let home = Home::new();
+fn an_answer_that_makes_no_sense_is_exit_7(home: Home) {
     home.sign_in_expired();
     home.server.fault(Fault::new("no-access-token"));
     assert_eq!(home.fails(&["token"]), code(7, "protocol"));
@@ -133,9 +131,7 @@ fn an_answer_that_makes_no_sense_is_exit_7() {
     assert_eq!(home.fails(&["token", "--id"]), code(7, "protocol"));
 }
 
-#[test]
-fn an_offline_machine_is_told_so_within_five_seconds() {
-    let mut home = Home::new();
+fn an_offline_machine_is_told_so_within_five_seconds(mut home: Home) {
     let set = home.expired();
     for address in
         ["http://127.0.0.1:1/api/v0", "https://cotter.invalid/api/v0", "https://192.0.2.1/api/v0"]
@@ -146,6 +142,8 @@ fn an_offline_machine_is_told_so_within_five_seconds() {
         assert_eq!(home.fails(&["token"]), code(4, "unavailable"), "{address}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{address}: {:?}", begun.elapsed());
         assert_eq!(home.json(&["status"])["pending_rotation"], json!(null), "it was not spent");
+        let usable = home.import(&home.issued(3590 - 3));
+        assert_eq!(home.ok(&["token"]).trim(), part(&usable, "access_token"), "{address}");
         let begun = Instant::now();
         let ran = home.run(&["doctor"]);
         assert_eq!(ran.code, 4, "{ran:?}");
@@ -154,48 +152,132 @@ fn an_offline_machine_is_told_so_within_five_seconds() {
     }
 }
 
-#[test]
-fn who_signs_out_during_somebodys_refresh_is_signed_out() {
-    let home = Home::new();
+fn who_signs_out_during_somebodys_refresh_is_signed_out(home: Home) {
     home.sign_in_expired();
     home.server.pause();
     let refreshing = home.spawn(&["--format", "json", "token"]);
     assert!(home.server.wait_for_requests(1, SOON));
-    let doctor = home.json(&["doctor"]);
-    assert_eq!(doctor["lock_holder"]["pid"], json!(refreshing.id()), "{doctor}");
-    let begun = Instant::now();
-    assert_eq!(home.ok(&["logout"]), "signed out: default\n");
-    assert!(begun.elapsed() < Duration::from_secs(2), "it waits for nobody");
-    home.server.resume();
-    assert_eq!(end(refreshing).failure(), code(3, "sign_in_required"));
+    if home.store == "sled" {
+        // sled's own lock is the lease: who refreshes has the database to the end.
+        let leaving = home.spawn(&["logout"]);
+        std::thread::sleep(Duration::from_millis(300));
+        home.server.resume();
+        end(refreshing).ok();
+        assert_eq!(end(leaving).ok(), "signed out: default\n");
+    } else {
+        let doctor = home.json(&["doctor"]);
+        assert_eq!(doctor["lock_holder"]["pid"], json!(refreshing.id()), "{doctor}");
+        let begun = Instant::now();
+        assert_eq!(home.ok(&["logout"]), "signed out: default\n");
+        assert!(begun.elapsed() < Duration::from_secs(2), "it waits for nobody");
+        home.server.resume();
+        assert_eq!(end(refreshing).failure(), code(3, "sign_in_required"));
+    }
     assert_eq!(home.json(&["status"])["state"], "signed_out");
+    assert_eq!(home.fails(&["token"]), code(3, "sign_in_required"));
 }
 
-#[test]
-fn who_signs_in_during_somebodys_refresh_wins() {
-    let home = Home::new();
+fn who_signs_in_during_somebodys_refresh_wins(home: Home) {
     home.sign_in_expired();
     home.server.pause();
     let refreshing = home.spawn(&["token"]);
     assert!(home.server.wait_for_requests(1, SOON));
-    let set = home.sign_in();
-    home.server.resume();
-    assert_eq!(end(refreshing).ok().trim(), part(&set, "access_token"));
+    let set = if home.store == "sled" {
+        let set = home.server.token_set(ADA);
+        let arriving = home.dir.path().join("set");
+        std::fs::write(&arriving, &set).unwrap();
+        let arriving = home.spawn(&["import", arriving.to_str().unwrap()]);
+        std::thread::sleep(Duration::from_millis(300));
+        home.server.resume();
+        end(refreshing).ok();
+        end(arriving).ok();
+        serde_json::from_str(&set).unwrap()
+    } else {
+        let set = home.sign_in();
+        home.server.resume();
+        assert_eq!(end(refreshing).ok().trim(), part(&set, "access_token"));
+        set
+    };
     assert_eq!(home.ok(&["token"]).trim(), part(&set, "access_token"));
 }
 
-#[test]
-fn who_may_not_wait_for_the_lock_is_told_who_has_it() {
-    let home = Home::new();
+fn who_may_not_wait_for_the_lock_is_told_so(home: Home) {
     home.sign_in_expired();
     home.server.pause();
     let refreshing = home.spawn(&["token"]);
     assert!(home.server.wait_for_requests(1, SOON));
     let ran = home.run(&["--format", "json", "--lock-timeout", "200ms", "token"]);
-    assert!(ran.err.contains(&format!("process {}", refreshing.id())), "{ran:?}");
+    if home.store != "sled" {
+        assert!(ran.err.contains(&format!("process {}", refreshing.id())), "{ran:?}");
+    }
     assert_eq!(ran.failure(), code(4, "locked"));
     home.server.resume();
     end(refreshing).ok();
+}
+
+fn a_kill_between_the_answer_and_the_save_is_found_and_said(home: Home) {
+    let killed = |home: &Home| {
+        home.sign_in_expired();
+        home.server.fault(Fault::new("delay").ms(20_000).after_commit());
+        let mut child = home.spawn(&["token"]);
+        let begun = Instant::now();
+        while home.server.counters().exchanges == 0 {
+            assert!(begun.elapsed() < SOON, "nothing was sent");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_ne!(home.json(&["status"])["pending_rotation"], json!(null), "it is on record");
+    };
+    killed(&home);
+    assert_eq!(home.fails(&["token"]), code(3, "rotation_lost"));
+    assert_eq!(home.fails(&["token"]), code(3, "rotation_lost"));
+    assert_eq!(home.server.counters().reuses, 1, "asked once, remembered then");
+
+    let grace = Config::default().with_rotation(Rotation::Grace(Duration::from_secs(30)));
+    let mut home = Home::with(home.store, grace);
+    home.set("COTTER_ROTATION", "grace=30s");
+    killed(&home);
+    home.ok(&["token"]);
+    assert_eq!(home.json(&["status"])["state"], "fresh");
+    assert_eq!(home.server.counters().reuses, 0);
+}
+
+fn a_server_that_asks_for_time_is_exit_4_and_nothing_is_spent(home: Home) {
+    for status in ["429", "503"] {
+        home.sign_in_expired();
+        let before = home.server.counters().refresh_requests;
+        home.server.fault(Fault::new(status).retry_after(600));
+        let begun = Instant::now();
+        let (exit, said) = home.fails(&["token"]);
+        assert!(
+            exit == 4 && ["unavailable", "uncertain"].contains(&said.as_str()),
+            "{status}: {said}"
+        );
+        assert!(begun.elapsed() < Duration::from_secs(5), "{status}: nobody waits 10 minutes");
+        assert_eq!(home.server.counters().refresh_requests, before + 1, "{status}");
+        home.ok(&["token"]);
+    }
+    assert_eq!(home.server.counters().reuses, 0);
+}
+
+fn another_users_token_is_never_handed_out(home: Home) {
+    home.sign_in_expired();
+    home.server.fault(Fault::new("other-sub").after_commit());
+    assert_eq!(home.fails(&["token"]), code(7, "protocol"));
+    let status = home.json(&["status"]);
+    assert_eq!(status["identifier"], ADA, "who was signed in is still on record");
+}
+
+fn a_refresh_token_that_is_not_in_the_answer_is_kept(home: Home) {
+    for fault in ["no-refresh-token", "null-refresh-token", "empty-refresh-token"] {
+        let set = home.sign_in_expired();
+        home.server.fault(Fault::new(fault));
+        home.ok(&["token"]);
+        assert_eq!(home.ok(&["token", "--refresh"]).trim(), part(&set, "refresh_token"), "{fault}");
+        home.ok(&["token", "--force-refresh"]);
+    }
+    assert_eq!(home.server.counters().reuses, 0);
 }
 
 /// Ends the process's right to write files, and gives it back.

@@ -2,26 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers are not seen as tests")]
 
+#[macro_use]
 mod common;
 
 use common::{ADA, Home, KEY, code, part};
 use serde_json::{Value, json};
-
-/// One test per store.
-macro_rules! on_each_store {
-    ($($name:ident)*) => {
-        on_each_store! { file "file" $($name)* }
-        on_each_store! { sled "sled" $($name)* }
-    };
-    ($module:ident $store:literal $($name:ident)*) => {
-        mod $module {
-            $(#[test]
-            fn $name() {
-                super::$name(super::Home::on($store));
-            })*
-        }
-    };
-}
 
 on_each_store! {
     import_stores_a_login_response

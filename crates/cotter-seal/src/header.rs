@@ -102,6 +102,17 @@ impl Header {
     /// # Errors
     /// `Damaged`, or `TooNew` if a newer cotter wrote it.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
+        // No sign-in mends a header, unlike a record.
+        Self::parse(bytes).map_err(|error| match error.kind() {
+            StoreErrorKind::Damaged => damaged("the store's header is not what was written")
+                .with_hint(
+                    "bring the header back from a backup, or remove the store's folder and sign in",
+                ),
+            _ => error,
+        })
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, StoreError> {
         let (_, body) = frame::open(bytes, LETTERS, VERSION)?;
         let mut fields = Fields(body);
         let kind = word(fields.counted()?)?;

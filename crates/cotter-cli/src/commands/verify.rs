@@ -8,7 +8,8 @@ use std::sync::Arc;
 use cotter::jwks::{self, Jwks};
 use cotter::jwt::{AccessClaims, IdClaims, Invalid, KeySet, Reason, Verifier};
 use cotter::{Clock as _, Provider, SystemClock, Timestamp};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::input;
@@ -77,13 +78,23 @@ fn each_line(
     }
 }
 
+#[derive(Serialize)]
+struct Verdict<'a> {
+    valid: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
 /// One line a token, written before the next one is read.
 fn say(settings: &Settings, verdict: &Result<Value, Invalid>) -> Result<(), Failure> {
     let line = match (settings.format, verdict) {
-        (Format::Json, Ok(claims)) => output::to_json(&json!({"valid": true, "claims": claims}))?,
-        (Format::Json, Err(why)) => {
-            output::to_json(&json!({"valid": false, "reason": code(*why)}))?
-        }
+        (Format::Json, verdict) => output::to_json(&Verdict {
+            valid: verdict.is_ok(),
+            claims: verdict.as_ref().ok(),
+            reason: verdict.as_ref().err().map(|why| code(*why)),
+        })?,
         (Format::Text, Ok(claims)) => valid(claims),
         (Format::Text, Err(why)) => format!("invalid: {} ({why})", code(*why)),
     };

@@ -12,6 +12,38 @@ use cotter_emulator::{Config, Emulator, TokenSetOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// One test per store that every machine has.
+macro_rules! on_each_store {
+    ($($name:ident)*) => {
+        on_each_store! { file "file" $($name)* }
+        on_each_store! { sled "sled" $($name)* }
+    };
+    ($module:ident $store:literal $($name:ident)*) => {
+        mod $module {
+            $(#[test]
+            fn $name() {
+                super::$name(super::Home::on($store));
+            })*
+        }
+    };
+}
+
+/// One test per store; the keyring's need a Secret Service daemon, and `tests/cli/keyring.sh` runs
+/// them with a real one.
+#[allow(unused_macros, reason = "not every test needs everything")]
+macro_rules! on_every_store {
+    ($($name:ident)*) => {
+        on_each_store! { $($name)* }
+        mod keyring {
+            $(#[test]
+            #[ignore = "needs a Secret Service daemon: tests/cli/keyring.sh"]
+            fn $name() {
+                super::$name(super::Home::on("keyring"));
+            })*
+        }
+    };
+}
+
 pub(crate) const ADA: &str = "ada@example.test";
 /// 32 bytes of 7, of 8.
 pub(crate) const KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
@@ -57,6 +89,10 @@ impl Home {
         home.set("COTTER_API_KEY_ID", &id);
         home.set("COTTER_STORE", store);
         home.set("COTTER_STORE_KEY", KEY);
+        if store == "keyring" {
+            let bus = std::env::var("DBUS_SESSION_BUS_ADDRESS").expect("a session bus");
+            home.set("DBUS_SESSION_BUS_ADDRESS", &bus);
+        }
         home
     }
 
