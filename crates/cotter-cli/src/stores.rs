@@ -53,6 +53,7 @@ pub(crate) struct Place {
 
 /// Opens the store that is there; `None` where nothing was ever stored.
 pub(crate) fn open(settings: &Settings) -> Result<Option<Opened>, Failure> {
+    built_in(settings.store)?;
     let path = settings.store_path()?;
     let environment = Environment::read()?;
     if settings.store == Kind::Keyring {
@@ -66,6 +67,7 @@ pub(crate) fn open(settings: &Settings) -> Result<Option<Opened>, Failure> {
 
 /// Opens the store that is there, or makes one.
 pub(crate) fn create(settings: &Settings) -> Result<Opened, Failure> {
+    built_in(settings.store)?;
     let path = settings.store_path()?;
     let environment = Environment::read()?;
     if settings.store == Kind::Keyring {
@@ -89,6 +91,12 @@ pub(crate) fn nowhere(settings: &Settings) -> Result<Place, Failure> {
 
 /// What the store in `path` says about itself; `None` where there is none.
 fn header(path: &Path) -> Result<Option<Header>, Failure> {
+    // What another build of this program has made is not nobody.
+    for (kind, header) in [(Kind::File, "cotter.header"), (Kind::Sled, "header")] {
+        if path.join(header).exists() {
+            built_in(kind)?;
+        }
+    }
     #[cfg(feature = "file")]
     if let Some(header) = cotter::store::File::header(path)? {
         return Ok(Some(header));
@@ -111,7 +119,6 @@ fn header(path: &Path) -> Result<Option<Header>, Failure> {
                 .into());
         }
     }
-    let _ = path;
     Ok(None)
 }
 
@@ -201,6 +208,16 @@ fn keyring(path: &Path) -> Result<Opened, Failure> {
 #[cfg(not(feature = "keyring"))]
 fn keyring(_path: &Path) -> Result<Opened, Failure> {
     Err(not_built_in(Kind::Keyring).into())
+}
+
+fn built_in(kind: Kind) -> Result<(), Failure> {
+    let there = match kind {
+        Kind::Auto => true,
+        Kind::File => cfg!(feature = "file"),
+        Kind::Keyring => cfg!(feature = "keyring"),
+        Kind::Sled => cfg!(feature = "sled"),
+    };
+    if there { Ok(()) } else { Err(not_built_in(kind).into()) }
 }
 
 fn not_built_in(kind: Kind) -> StoreError {

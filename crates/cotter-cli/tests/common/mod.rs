@@ -13,6 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// One test per store that every machine has.
+#[allow(unused_macros, reason = "not every test needs everything")]
 macro_rules! on_each_store {
     ($($name:ident)*) => {
         on_each_store! { file "file" $($name)* }
