@@ -65,8 +65,7 @@ lacks "cotter-testkit" "cotter" -p cotter-testkit
 
 holds "core" 30 -p cotter-core
 holds "blocking, ureq, TLS, memory" 65 -p cotter --no-default-features --features blocking,ureq,memory
-# The goal is 65; AES-GCM and what it stands on bring most, and base64 is there twice (ureq has its own).
-holds "blocking, ureq, TLS, sealed file" 67 -p cotter --no-default-features --features blocking,ureq,file
+holds "blocking, ureq, TLS, sealed file" 65 -p cotter --no-default-features --features blocking,ureq,file
 holds "async, reqwest, TLS, memory" 125 -p cotter
 holds "async, reqwest, TLS, sealed file" 125 -p cotter --no-default-features --features async,reqwest,file
 

@@ -46,12 +46,35 @@ impl IdToken {
 /// The claims of an access token (protocol page 3.2); decoded, not verified.
 ///
 /// Prints the names of its claims, not their values.
+///
+/// ```
+/// use cotter_core::AccessToken;
+///
+/// # let vectors: serde_json::Value =
+/// #     serde_json::from_str(include_str!("../tests/vectors/cotter-vectors.json"))?;
+/// # let text = vectors["access_token"].as_str().unwrap_or_default();
+/// let token = AccessToken::new(text);
+/// let claims = token.claims()?; // what it says; nobody has checked it
+/// assert_eq!(claims.user_id(), Some("3f5b8c1e-9a77-4d0b-8a55-6a1c0de5f00d"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq)]
 pub struct AccessClaims(Claims);
 
 /// The claims of an ID token (protocol page 3.3); decoded, not verified.
 ///
 /// Prints the names of its claims, not their values.
+///
+/// ```
+/// use cotter_core::IdToken;
+///
+/// # let vectors: serde_json::Value =
+/// #     serde_json::from_str(include_str!("../tests/vectors/cotter-vectors.json"))?;
+/// # let text = vectors["id_token"].as_str().unwrap_or_default();
+/// let token = IdToken::new(text);
+/// assert_eq!(token.claims()?.identifier(), Some("ada@example.test"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq)]
 pub struct IdClaims(Claims);
 

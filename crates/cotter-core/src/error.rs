@@ -10,6 +10,22 @@ use crate::store::StoreError;
 use crate::transport::TransportError;
 
 /// What the caller can do next.
+///
+/// ```
+/// use cotter_core::{Error, ErrorKind};
+///
+/// fn what_to_do(error: &Error) -> &'static str {
+///     match error.kind() {
+///         ErrorKind::SignInRequired(_) => "show the login page",
+///         ErrorKind::Unavailable { .. } => "try again later",
+///         ErrorKind::Store => "look at the source: locked, full, damaged, another key",
+///         ErrorKind::Config => "fix the set-up",
+///         _ => "report it",
+///     }
+/// }
+///
+/// assert_eq!(what_to_do(&Error::unavailable("the server is down", None, false)), "try again later");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

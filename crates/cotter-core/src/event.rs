@@ -3,10 +3,17 @@
 use crate::error::{ErrorKind, SignInReason};
 
 /// What happened to a session.
+///
+/// ```
+/// use cotter_core::Event;
+///
+/// let tells_the_user = |event: Event| matches!(event, Event::SignInRequired(_));
+/// assert!(!tells_the_user(Event::Refreshed));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Event {
-    /// A new set of tokens was granted and is durable.
+    /// A new set of tokens was granted, is durable, and is handed out.
     Refreshed,
     /// Another process refreshed or signed in; its set was adopted.
     Adopted,

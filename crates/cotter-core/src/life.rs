@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_granted_life_is_the_shorter_of_two_counted_from_receipt() {
+    fn rule_24_a_granted_life_is_the_shorter_of_two_counted_from_receipt() {
         // The server's clock is a day behind: its `exp` lies in our past, the token lives.
         let now = at(1_000_000, 50);
         let life = Life::granted(now, &jwt(Some(900_000), Some(903_600)), secs(3600));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_without_a_readable_end_is_expired_not_eternal() {
+    fn rule_24_a_token_without_a_readable_end_is_expired_not_eternal() {
         let now = at(1_000_000, 50);
         let policy = Policy::default();
         for peek in [jwt(Some(1), None), jwt(None, None), Peek::default()] {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_imported_token_keeps_its_absolute_end() {
+    fn rule_24_an_imported_token_keeps_its_absolute_end() {
         let now = at(1_000_000, 50);
         let life = Life::imported(now, &jwt(Some(998_000), Some(1_001_600)), secs(3600));
         assert_eq!(life.left(now), Duration::from_secs(1600));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumps_back_never_makes_a_token_fresher() {
+    fn rule_24_a_clock_that_jumps_back_never_makes_a_token_fresher() {
         let policy = Policy::default();
         let life = Life::granted(at(1_000_000, 100), &Peek::default(), secs(3600));
         // An hour has passed by the boot clock, the wall clock says none has.
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_shrink_with_short_lives() {
+    fn rule_24_windows_shrink_with_short_lives() {
         let policy = Policy::default();
         let now = at(1_000_000, 100);
         let verdict = |total: u64, passed: u64| {

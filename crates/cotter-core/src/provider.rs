@@ -19,6 +19,17 @@ const COTTER_API: &str = "https://www.cotter.app/api/v0";
 const COTTER_ISSUER: &str = "https://www.cotter.app";
 
 /// Whether, and how, a provider replaces refresh tokens.
+///
+/// ```
+/// use core::time::Duration;
+/// use cotter_core::{Provider, Rotation};
+///
+/// // A server that answers a repeated refresh with the same tokens for 30 seconds.
+/// let provider = Provider::oauth2("https://auth.example/token", "my-app")?
+///     .with_rotation(Rotation::Grace(Duration::from_secs(30)));
+/// assert_eq!(provider.rotation(), Rotation::Grace(Duration::from_secs(30)));
+/// # Ok::<(), cotter_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rotation {

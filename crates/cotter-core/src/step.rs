@@ -19,6 +19,81 @@ use crate::time::{BootTime, Now};
 use crate::transport::TransportError;
 
 /// The next thing to do. Answering it gives the one after.
+///
+/// A driver is a loop over one `match`:
+///
+/// ```
+/// use core::time::Duration;
+/// use cotter_core::{Ask, BootId, BootTime, Now, Step, Timestamp};
+///
+/// fn flow() -> Step<u32> {
+///     Step::Sleep(Ask::new(Duration::from_secs(1), |_, ()| Step::Done(7)))
+/// }
+///
+/// # let now = || Now {
+/// #     wall: Timestamp::from_unix_seconds(0),
+/// #     boot: BootTime::from_millis(0),
+/// #     boot_id: BootId::from_bytes([0; 16]),
+/// # };
+/// let mut step = flow();
+/// let result = loop {
+///     step = match step {
+///         Step::Sleep(ask) => {
+///             let (span, then) = ask.split();
+///             assert_eq!(span, Duration::from_secs(1));
+///             then.answer(now(), ())
+///         }
+///         Step::Done(result) => break result,
+///         other => panic!("nobody asked for {other:?}"),
+///     };
+/// };
+/// assert_eq!(result, 7);
+/// ```
+///
+/// One that has no arm for a question does not compile:
+///
+/// ```compile_fail,E0004
+/// # use cotter_core::Step;
+/// fn is_done(step: Step<u32>) -> bool {
+///     match step {
+///         Step::Done(_) => true,
+///         Step::Load(_) | Step::Save(_) | Step::Remove(_) => false,
+///         Step::Lease(_) | Step::Release(_) => false,
+///         Step::Send(_) | Step::Sleep(_) => false,
+///         // Step::Publish is missing.
+///     }
+/// }
+/// ```
+///
+/// ```
+/// # use cotter_core::Step;
+/// fn is_done(step: Step<u32>) -> bool {
+///     match step {
+///         Step::Done(_) => true,
+///         Step::Load(_) | Step::Save(_) | Step::Remove(_) => false,
+///         Step::Lease(_) | Step::Release(_) => false,
+///         Step::Send(_) | Step::Sleep(_) | Step::Publish(_) => false,
+///     }
+/// }
+/// ```
+///
+/// Nor one that drops a step:
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// # use cotter_core::{Now, Step, Then};
+/// fn answer(then: Then<(), u32>, now: Now) {
+///     then.answer(now, ());
+/// }
+/// ```
+///
+/// ```
+/// #![deny(unused_must_use)]
+/// # use cotter_core::{Now, Step, Then};
+/// fn answer(then: Then<(), u32>, now: Now) -> Step<u32> {
+///     then.answer(now, ())
+/// }
+/// ```
 #[must_use = "a flow goes on only when its step is done"]
 #[expect(clippy::exhaustive_enums, reason = "a driver that misses an arm must not compile")]
 pub enum Step<T> {
@@ -71,6 +146,38 @@ impl<Q, A, T> Ask<Q, A, T> {
 type Continue<A, T> = Box<dyn FnOnce(Now, A) -> Step<T> + core::marker::Send>;
 
 /// The place for the one answer to a question.
+///
+/// A second answer does not compile:
+///
+/// ```compile_fail,E0382
+/// # use cotter_core::{Now, Step, Then};
+/// fn twice(then: Then<(), u32>, now: Now) -> [Step<u32>; 2] {
+///     [then.answer(now, ()), then.answer(now, ())]
+/// }
+/// ```
+///
+/// ```
+/// # use cotter_core::{Now, Step, Then};
+/// fn once(then: Then<(), u32>, now: Now) -> [Step<u32>; 1] {
+///     [then.answer(now, ())]
+/// }
+/// ```
+///
+/// Nor does an answer to another question:
+///
+/// ```compile_fail,E0308
+/// # use cotter_core::{Now, Step, Swap, Then};
+/// fn saved(then: Then<Swap, u32>, now: Now) -> Step<u32> {
+///     then.answer(now, ())
+/// }
+/// ```
+///
+/// ```
+/// # use cotter_core::{Now, Step, Swap, Then};
+/// fn saved(then: Then<Swap, u32>, now: Now) -> Step<u32> {
+///     then.answer(now, Swap::Done)
+/// }
+/// ```
 #[must_use = "a question without an answer ends the flow"]
 pub struct Then<A, T>(Continue<A, T>);
 

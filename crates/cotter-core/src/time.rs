@@ -154,6 +154,25 @@ pub struct Now {
 /// Tells the time to a driver.
 ///
 /// Implement it to run sessions on a clock of your own; tests use a manual one.
+///
+/// ```
+/// use cotter_core::{BootId, BootTime, Clock, Now, Timestamp};
+///
+/// /// Stands still.
+/// #[derive(Debug)]
+/// struct Noon;
+///
+/// impl Clock for Noon {
+///     fn now(&self) -> Now {
+///         Now {
+///             wall: Timestamp::from_unix_seconds(1_767_268_800),
+///             boot: BootTime::from_millis(0),
+///             boot_id: BootId::from_bytes([0; 16]),
+///         }
+///     }
+/// }
+/// assert_eq!(Noon.now().wall.as_unix_seconds(), 1_767_268_800);
+/// ```
 pub trait Clock: Send + Sync + core::fmt::Debug {
     /// Both clocks.
     fn now(&self) -> Now;

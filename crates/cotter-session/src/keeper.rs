@@ -40,6 +40,37 @@ impl Shared {
 ///
 /// Sessions are cheap handles, independent of each other; a bounded number of them is held in
 /// memory, the rest rests in the store.
+///
+/// ```
+/// use core::time::Duration;
+/// use cotter_core::{OAuthToken, Provider};
+/// use cotter_session::Keeper;
+/// use cotter_store_memory::Memory;
+/// # use cotter_testkit::ScriptedTransport;
+/// # let transport = ScriptedTransport::new();
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+/// # runtime.block_on(async {
+///
+/// let keeper = Keeper::builder(Provider::oauth2("https://auth.example/token", "my-app")?)
+///     .store(Memory::new())
+///     .transport(transport)
+///     .max_sessions(10_000)
+///     .build()?;
+/// for user in ["ada", "grace"] {
+///     let login: OAuthToken =
+///         format!(r#"{{"access_token":"of {user}","refresh_token":"r of {user}","expires_in":3600}}"#)
+///             .parse()?;
+///     keeper.session(user)?.sign_in(login).await?;
+/// }
+/// assert_eq!(keeper.session("grace")?.access_token().await?.expose(), "of grace");
+/// assert_eq!(keeper.sessions().await?, ["ada", "grace"]);
+///
+/// let left = keeper.shutdown(Duration::from_secs(10)).await;
+/// assert!(left.not_durable.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Keeper {
     shared: Arc<Shared>,

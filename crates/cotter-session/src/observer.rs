@@ -10,6 +10,24 @@ use cotter_core::{Event, StoreKey};
 ///
 /// Called outside of all locks, after the result is visible to callers; a panic in it is caught and
 /// changes nothing. It runs on the task or thread that did the work, so keep it short.
+///
+/// ```
+/// use cotter_core::{Event, StoreKey};
+/// use cotter_session::Observer;
+///
+/// #[derive(Debug)]
+/// struct Log;
+///
+/// impl Observer for Log {
+///     fn observe(&self, key: &StoreKey, event: Event) {
+///         match event {
+///             Event::SignInRequired(reason) => eprintln!("{}: sign in again: {reason:?}", key.session()),
+///             Event::Unpersisted => eprintln!("{}: the new tokens are not on disk yet", key.session()),
+///             _ => {}
+///         }
+///     }
+/// }
+/// ```
 pub trait Observer: Send + Sync + core::fmt::Debug {
     /// `event` happened to the session under `key`.
     fn observe(&self, key: &StoreKey, event: Event);

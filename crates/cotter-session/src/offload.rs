@@ -21,6 +21,20 @@ type Job = Box<dyn FnOnce() + Send>;
 ///
 /// A caller that goes away does not stop a call that has begun. The thread ends with the last
 /// handle.
+///
+/// ```
+/// use cotter_core::Provider;
+/// use cotter_session::{Offload, Session};
+/// use cotter_store_memory::Memory; // or a file store, a sled store, a keyring
+/// # use cotter_testkit::ScriptedTransport;
+/// # let transport = ScriptedTransport::new();
+///
+/// let session = Session::builder(Provider::oauth2("https://auth.example/token", "my-app")?)
+///     .store(Offload::new(Memory::new()))
+///     .transport(transport)
+///     .build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Offload<S> {
     store: Arc<S>,

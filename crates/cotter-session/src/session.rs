@@ -24,6 +24,36 @@ const ROUNDS: u32 = 8;
 /// Cloning gives another handle to the same session. Every method may be called from any number of
 /// tasks at once; one exchange serves them all. Dropping a future loses nothing: an exchange that
 /// has begun runs to its end on the runtime.
+///
+/// ```
+/// use cotter_core::{OAuthToken, Provider};
+/// use cotter_session::Session;
+/// use cotter_store_memory::Memory;
+/// # use cotter_testkit::ScriptedTransport;
+/// # let transport = ScriptedTransport::new();
+/// # transport.reply(200, r#"{"access_token":"second","refresh_token":"r2","expires_in":3600}"#);
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+/// # runtime.block_on(async {
+///
+/// let session = Session::builder(Provider::oauth2("https://auth.example/token", "my-app")?)
+///     .store(Memory::new())
+///     .transport(transport)
+///     .build()?;
+/// let login: OAuthToken =
+///     r#"{"access_token":"first","refresh_token":"r1","expires_in":3600}"#.parse()?;
+/// session.sign_in(login).await?;
+/// assert_eq!(session.access_token().await?.expose(), "first"); // fresh: nobody is asked
+///
+/// session.refresh().await?; // now the server is asked
+/// assert_eq!(session.access_token().await?.expose(), "second");
+/// assert_eq!(session.refresh_token().await?.expose(), "r2");
+///
+/// session.sign_out().await?;
+/// assert!(session.access_token().await.is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Session {
     pub(crate) shared: Arc<Shared>,

@@ -208,7 +208,7 @@ fn record_changes() -> Vec<Op> {
 }
 
 #[test]
-fn after_a_power_cut_at_any_moment_the_old_record_stands_or_the_new_one() {
+fn rule_15_after_a_power_cut_at_any_moment_the_old_record_stands_or_the_new_one() {
     let log = record_changes();
     let mut model = Model::default();
     let (mut acknowledged, mut asked, mut outcomes) = (None, None, 0);
@@ -302,7 +302,7 @@ fn standing(store: &FileStore) -> u64 {
 }
 
 #[test]
-fn a_failed_sync_discards_the_file_and_begins_anew() {
+fn rule_15_a_failed_sync_discards_the_file_and_begins_anew() {
     for (files, folders) in [(1, 0), (0, 1)] {
         let (_home, store, written) = failing(files, folders);
         assert_eq!(save_2(&store), Ok(Swap::Done));

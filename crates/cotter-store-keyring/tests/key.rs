@@ -27,7 +27,7 @@ fn a_store_gets_the_key_back_that_it_was_made_with() {
 }
 
 #[test]
-fn an_existing_entry_is_never_overwritten() {
+fn rule_07_an_existing_entry_is_never_overwritten() {
     let (fake, locks) = (Fake::default(), tempfile::tempdir().unwrap());
     source(&fake, &locks).create_if_absent(entropy().as_ref()).unwrap();
     let key = source(&fake, &locks).keys(&[]).unwrap().newest().id();
@@ -44,7 +44,7 @@ fn an_existing_entry_is_never_overwritten() {
 }
 
 #[test]
-fn many_at_once_make_one_key() {
+fn rule_07_many_at_once_make_one_key() {
     let (fake, locks) = (Fake::default(), tempfile::tempdir().unwrap());
     fake.state().slow = Duration::from_millis(5);
     let ids: Vec<_> = std::thread::scope(|scope| {
@@ -61,7 +61,7 @@ fn many_at_once_make_one_key() {
 }
 
 #[test]
-fn a_missing_key_is_not_a_locked_keyring_and_none_is_made_for_reading() {
+fn rule_07_a_missing_key_is_not_a_locked_keyring_and_none_is_made_for_reading() {
     let (fake, locks) = (Fake::default(), tempfile::tempdir().unwrap());
     let error = source(&fake, &locks).keys(&[]).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::KeyMissing);

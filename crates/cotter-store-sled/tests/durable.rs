@@ -175,7 +175,7 @@ fn unescape(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn every_save_ends_in_syncs_of_the_log_and_the_mark() {
+fn rule_15_every_save_ends_in_syncs_of_the_log_and_the_mark() {
     let base = tempfile::tempdir().unwrap();
     let folder = base.path().join("store");
     let Some(calls) = trace(&folder, &base.path().join("trace")) else { return };
@@ -216,7 +216,7 @@ fn every_save_ends_in_syncs_of_the_log_and_the_mark() {
 /// what was written to a file since its last sync, each write is kept or dropped by chance. Names
 /// are kept, as a file system with a journal does once the folder was synced.
 #[test]
-fn a_power_cut_anywhere_leaves_what_was_acknowledged() {
+fn rule_15_a_power_cut_anywhere_leaves_what_was_acknowledged() {
     let base =
         tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" })
             .unwrap();

@@ -100,7 +100,7 @@ fn a_closed_store_can_be_opened_at_once_many_times_over() {
 }
 
 #[test]
-fn a_wrong_key_is_not_an_empty_store() {
+fn rule_07_a_wrong_key_is_not_an_empty_store() {
     let base = tempfile::tempdir().unwrap();
     let folder = base.path().join("store");
     let store = open(&folder).unwrap();

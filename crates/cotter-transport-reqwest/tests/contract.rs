@@ -3,4 +3,4 @@
 
 use cotter_transport_reqwest::Reqwest;
 
-cotter_testkit::transport_contract!(async plain, || Reqwest::builder().no_proxy().build().unwrap());
+cotter_testkit::transport_contract!(async rule_08_at_most_one_request_on_the_wire, || Reqwest::builder().no_proxy().build().unwrap());

@@ -8,7 +8,7 @@ use cotter_testkit::transport::{Subject, clauses};
 use cotter_transport_reqwest::Reqwest;
 
 #[test]
-fn the_clients_own_defaults_break_the_contract() {
+fn rule_08_the_clients_own_defaults_break_the_contract() {
     let finished = |client: reqwest::ClientBuilder| {
         let client = client.no_proxy().build().unwrap();
         Subject::asynchronous(|| Reqwest::danger_from_client(client))

@@ -3,4 +3,4 @@
 
 use cotter_transport_ureq::Ureq;
 
-cotter_testkit::transport_contract!(blocking plain, || Ureq::builder().no_proxy().build().unwrap());
+cotter_testkit::transport_contract!(blocking rule_08_at_most_one_request_on_the_wire, || Ureq::builder().no_proxy().build().unwrap());

@@ -308,7 +308,7 @@ fn every_broken_transport_is_caught() {
 
 /// What this transport switches off does happen in the client that it is built on.
 #[test]
-fn the_clients_own_defaults_break_the_contract() {
+fn rule_08_the_clients_own_defaults_break_the_contract() {
     let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
     let finished = Subject::blocking(|| Ureq::danger_from_agent(agent));
     let cookies = catch_unwind(AssertUnwindSafe(|| clauses::cookies_are_not_kept(&finished)));

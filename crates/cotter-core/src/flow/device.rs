@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::provider::Provider;
 use crate::revision::{Lineage, Revision};
 use crate::step::{Ask, Remove, Save, Step};
-use crate::store::{Expected, Loaded, StoreError, Swap};
+use crate::store::{Expected, Loaded, StoreError, StoreErrorKind, Swap};
 use crate::time::Now;
 use crate::token::OAuthToken;
 use crate::wire::device::{self as wire, Proof};
@@ -53,7 +53,7 @@ pub fn enroll_device(
     }
     let Enrolment { user_id, name, seed, lineage } = enrolment;
     let desk = Desk { cx: cx.clone(), by };
-    and_then(desk.load(), now, move |now, found| match found {
+    and_then(desk.load(now), now, move |now, found| match found {
         Some((kept, revision)) if kept.user_id == user_id => {
             desk.take_up(now, kept, revision, name)
         }
@@ -72,7 +72,7 @@ pub fn enroll_device(
 /// Begins to look whether this machine is a trusted device; no network.
 pub fn device(cx: &Context, by: Arc<dyn Ed25519>, now: Now) -> Flow<Option<Device>> {
     let desk = Desk { cx: cx.clone(), by };
-    and_then(desk.load(), now, move |_, found| {
+    and_then(desk.load(now), now, move |_, found| {
         done(Ok(found.map(|(kept, _)| Device::of(&kept, &*desk.by))))
     })
 }
@@ -80,7 +80,7 @@ pub fn device(cx: &Context, by: Arc<dyn Ed25519>, now: Now) -> Flow<Option<Devic
 /// Begins to ask the server whether it has this machine's key; `None` where there is no key.
 pub fn device_is_known(cx: &Context, by: Arc<dyn Ed25519>, now: Now) -> Flow<Option<bool>> {
     let desk = Desk { cx: cx.clone(), by };
-    and_then(desk.load(), now, move |now, found| match found {
+    and_then(desk.load(now), now, move |now, found| match found {
         None => done(Ok(None)),
         Some((kept, _)) => {
             and_then(desk.is_enrolled(&kept, now), now, |_, known| done(Ok(Some(known))))
@@ -97,7 +97,7 @@ pub fn sign_in_by_device(cx: &Context, by: Arc<dyn Ed25519>, now: Now) -> Flow<O
         return done(Err(error));
     }
     let desk = Desk { cx: cx.clone(), by };
-    and_then(desk.load(), now, move |now, found| {
+    and_then(desk.load(now), now, move |now, found| {
         let Some((kept, _)) = found.filter(|(kept, _)| kept.enrolled) else {
             return done(Err(Error::config("this machine is no trusted device; enrol it first")));
         };
@@ -162,7 +162,7 @@ pub fn respond(
     now: Now,
 ) -> Flow<()> {
     let desk = Desk { cx: cx.clone(), by };
-    and_then(desk.load(), now, move |now, found| {
+    and_then(desk.load(now), now, move |now, found| {
         let own = |kept: &Kept| kept.enrolled && kept.user_id == event.user_id;
         let Some((kept, _)) = found.filter(|(kept, _)| own(kept)) else {
             return done(Err(Error::config("this machine is no trusted device of that user")));
@@ -183,12 +183,22 @@ pub fn respond(
     })
 }
 
-/// Begins to forget this machine's key: at the server if it can be reached, here in any case. Ends with
-/// whether the server has taken the key out; `None` where there was none.
+/// Begins to forget this machine's key: at the server if it can be reached, here in any case, even a key
+/// that cannot be read any more; one that a newer version wrote stays. Ends with whether the server has
+/// taken the key out; `None` where there was none.
 pub fn forget_device(cx: &Context, by: Arc<dyn Ed25519>, now: Now) -> Flow<Option<bool>> {
     let desk = Desk { cx: cx.clone(), by };
-    and_then(desk.load(), now, move |now, found| {
+    and_then(desk.find(), now, move |now, found| {
         let Some((kept, revision)) = found else { return done(Ok(None)) };
+        let kept = match kept {
+            Ok(kept) => kept,
+            Err(error) if error.kind() == StoreErrorKind::TooNew => {
+                return done(Err(error.into()));
+            }
+            Err(_) => {
+                return and_then(desk.remove(revision), now, |_, ()| done(Ok(Some(false))));
+            }
+        };
         let public = Device::of(&kept, &*desk.by).public_key;
         let call = wire::change(&desk.cx.provider, &kept.user_id, &public, "", false);
         let told = ask(&desk.cx, call, now, |_, answer| Ok(answer.is_ok()));
@@ -275,18 +285,23 @@ struct Desk {
 }
 
 impl Desk {
-    fn load(&self) -> Flow<Option<(Kept, Revision)>> {
+    fn load(&self, now: Now) -> Flow<Option<(Kept, Revision)>> {
+        and_then(self.find(), now, |_, found| {
+            done(found.map(|(kept, revision)| Ok((kept?, revision))).transpose())
+        })
+    }
+
+    /// What is kept, readable or not.
+    fn find(&self) -> Flow<Option<(Result<Kept, StoreError>, Revision)>> {
         let key = match self.cx.key.for_device() {
             Ok(key) => key,
             Err(error) => return done(Err(error)),
         };
         Step::Load(Ask::new(key, |_, answer: Result<Option<Loaded>, StoreError>| {
-            done(answer.map_err(Error::from).and_then(|loaded| match loaded {
-                None => Ok(None),
-                Some(Loaded { revision, record }) => {
-                    let kept = record.and_then(|bytes| Kept::decode(&bytes))?;
-                    Ok(Some((kept, revision)))
-                }
+            done(answer.map_err(Error::from).map(|loaded| {
+                loaded.map(|Loaded { revision, record }| {
+                    (record.and_then(|bytes| Kept::decode(&bytes)), revision)
+                })
             }))
         }))
     }
@@ -307,7 +322,11 @@ impl Desk {
         };
         let question = Remove { key, expected };
         Step::Remove(Ask::new(question, |_, answer: Result<Swap, StoreError>| {
-            done(swapped(answer))
+            done(match answer {
+                // Somebody else has removed it.
+                Ok(Swap::Conflict { found: None }) => Ok(()),
+                answer => swapped(answer),
+            })
         }))
     }
 

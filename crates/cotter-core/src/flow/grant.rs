@@ -173,7 +173,12 @@ impl Flight {
         }
         self.learn(&seen.record, seen.revision, now);
         self.memory.trouble = None;
-        self.events.push(if resumed { Event::Persisted } else { Event::Refreshed });
+        match (resumed, unfit) {
+            (true, _) => self.events.push(Event::Persisted),
+            (false, None) => self.events.push(Event::Refreshed),
+            // Callers hear why it is held back; there is nothing new for anybody.
+            (false, Some(_)) => {}
+        }
         let Some(view) = self.view.clone() else { return self.absent(now) };
         Step::Publish(Ask::new(Publication::Signed(view), move |now, ()| match unfit {
             None => self.hand_over(now),

@@ -57,6 +57,25 @@ impl Shared {
 /// Keeps the sessions of many users: one provider, one store, one transport, one policy.
 ///
 /// The blocking twin of the async `Keeper`.
+///
+/// ```
+/// use cotter_core::{OAuthToken, Provider};
+/// use cotter_session::blocking::Keeper;
+/// use cotter_store_memory::Memory;
+/// # use cotter_testkit::ScriptedTransport;
+/// # let transport = ScriptedTransport::new();
+///
+/// let keeper = Keeper::builder(Provider::oauth2("https://auth.example/token", "my-app")?)
+///     .store(Memory::new())
+///     .transport(transport)
+///     .build()?;
+/// let login: OAuthToken =
+///     r#"{"access_token":"of ada","refresh_token":"r1","expires_in":3600}"#.parse()?;
+/// keeper.session("ada")?.sign_in(login)?;
+/// assert_eq!(keeper.session("ada")?.access_token()?.expose(), "of ada");
+/// assert!(keeper.session("grace")?.access_token().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Keeper {
     shared: Arc<Shared>,

@@ -25,6 +25,32 @@ const ROUNDS: u32 = 8;
 /// The blocking twin of the async `Session`; every method has the same name and may be called from
 /// any number of threads at once. The thread that refreshes does it for all of them; those who hold
 /// a usable token do not wait for it.
+///
+/// ```
+/// use cotter_core::{OAuthToken, Provider};
+/// use cotter_session::blocking::Session;
+/// use cotter_store_memory::Memory;
+/// # use cotter_testkit::ScriptedTransport;
+/// # let transport = ScriptedTransport::new();
+/// # transport.reply(200, r#"{"access_token":"second","refresh_token":"r2","expires_in":3600}"#);
+///
+/// let session = Session::builder(Provider::oauth2("https://auth.example/token", "my-app")?)
+///     .store(Memory::new())
+///     .transport(transport)
+///     .build()?;
+/// let login: OAuthToken =
+///     r#"{"access_token":"first","refresh_token":"r1","expires_in":3600}"#.parse()?;
+/// session.sign_in(login)?;
+/// assert_eq!(session.access_token()?.expose(), "first"); // fresh: nobody is asked
+///
+/// session.refresh()?; // now the server is asked
+/// assert_eq!(session.access_token()?.expose(), "second");
+/// assert_eq!(session.refresh_token()?.expose(), "r2");
+///
+/// session.sign_out()?;
+/// assert!(session.access_token().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Session {
     pub(super) shared: Arc<Shared>,

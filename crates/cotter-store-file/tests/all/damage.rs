@@ -104,7 +104,7 @@ fn a_record_that_was_moved_to_another_name_is_damaged() {
 }
 
 #[test]
-fn records_without_their_header_are_damaged_and_get_no_new_key() {
+fn rule_07_records_without_their_header_are_damaged_and_get_no_new_key() {
     let (_home, folder, store, _) = store();
     fs::remove_file(folder.join("cotter.header")).unwrap();
     assert_eq!(refused(store.load(&key("ada"))), StoreErrorKind::Damaged);

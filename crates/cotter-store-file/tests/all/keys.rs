@@ -7,7 +7,7 @@ use cotter_store_file::{Environment, FileStore, Given, KeyFile, KeySource as _, 
 use crate::{assert_holds, key, open, put, seal_key};
 
 #[test]
-fn a_wrong_key_is_told_from_an_empty_store() {
+fn rule_07_a_wrong_key_is_told_from_an_empty_store() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("store");
     for _ in 0..2 {
@@ -116,7 +116,7 @@ fn lines_of_a_key_file_are_keys_the_newest_first() {
 }
 
 #[test]
-fn processes_that_make_one_store_together_use_one_key() {
+fn rule_07_processes_that_make_one_store_together_use_one_key() {
     let home = tempfile::tempdir().unwrap();
     let (folder, path) = (home.path().join("store"), home.path().join("key"));
     for _ in 0..10 {
@@ -194,7 +194,7 @@ fn environment_child() {
 }
 
 #[test]
-fn a_source_without_a_key_makes_no_store() {
+fn rule_07_a_source_without_a_key_makes_no_store() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("store");
     let source = Environment::new("COTTER_TEST_VARIABLE_THAT_NOBODY_SETS");

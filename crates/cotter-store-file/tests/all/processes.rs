@@ -34,7 +34,7 @@ pub(crate) fn wait_for(child: &mut Child, wanted: &str) {
 }
 
 #[test]
-fn a_lease_excludes_other_processes_and_ends_with_its_holder() {
+fn rule_14_a_lease_excludes_other_processes_and_ends_with_its_holder() {
     let home = tempfile::tempdir().unwrap();
     let store = open(home.path());
     put(&store, "ada", "tokens");
@@ -67,7 +67,7 @@ fn a_lease_excludes_other_processes_and_ends_with_its_holder() {
 }
 
 #[test]
-#[ignore = "run by a_lease_excludes_other_processes_and_ends_with_its_holder"]
+#[ignore = "run by rule_14_a_lease_excludes_other_processes_and_ends_with_its_holder"]
 fn lease_child() {
     let store = open(&folder());
     assert!(matches!(store.try_lease(&key("ada"), TTL).unwrap(), LeaseAnswer::Granted(_)));
@@ -76,7 +76,7 @@ fn lease_child() {
 }
 
 #[test]
-fn two_stores_in_one_process_exclude_each_other() {
+fn rule_14_two_stores_in_one_process_exclude_each_other() {
     let home = tempfile::tempdir().unwrap();
     let (one, other) = (open(home.path()), open(home.path()));
     let LeaseAnswer::Granted(lease) = one.try_lease(&key("ada"), TTL).unwrap() else {
