@@ -2,14 +2,14 @@
 # What takes too long for every change, and the dated summary of it, docs/full-run.md.
 #
 #   tests/full.sh            everything
-#   tests/full.sh PART...    only these: kills benches fuzz powerset windows deny semver
+#   tests/full.sh PART...    only these: builds kills benches fuzz powerset windows deny semver
 #
 # KILLS (1000), FUZZ_SECONDS (3600) and POWERSET (options for cargo hack) say how much. Installs the
 # tools that are missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never CARGO_INCREMENTAL=0
-known="kills benches fuzz powerset windows deny semver"
+known="builds kills benches fuzz powerset windows deny semver"
 parts=${*:-$known}
 for part in $parts; do
     [[ " $known " == *" $part "* ]] || { echo "there is no part $part; known: $known" >&2; exit 2; }
@@ -51,6 +51,7 @@ kills="export COTTER_KILLS=${KILLS:-1000}
 cargo test --locked -p cotter-tests --test kills -- --nocapture
 cargo test --locked -p cotter-store-file --test all kills -- --nocapture
 cargo test --locked -p cotter-store-sled --test crash -- --nocapture"
+part builds '^(ok|FAIL) |passed' "bash tests/cli/builds.sh"
 part kills ' kills, |^test result' "$kills"
 part benches '^(save|load|list|ratio|among|[0-9]+ bytes| *[0-9]+ sessions)' \
     "cargo bench --locked -p cotter-store-memory -p cotter-store-file -p cotter-store-sled -p cotter-store-keyring"

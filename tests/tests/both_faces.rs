@@ -5,10 +5,13 @@
 
 use core::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cotter::{Error, ErrorKind, Event, Rotation, SignInReason, State, StoreErrorKind};
 use cotter_emulator::{Config, Fault};
 use cotter_testkit::{Fault as Broken, Op};
 use cotter_tests::{ADA, Face, Kind, Rig};
+use serde_json::Value;
 
 fn reason(error: &Error) -> Option<SignInReason> {
     match error.kind() {
@@ -447,6 +450,55 @@ both! {
         }
         assert_eq!(session.sign_in("garbage").unwrap_err().kind(), ErrorKind::Protocol);
         assert_eq!(session.access().unwrap(), token);
+    }
+
+    fn bad_input_is_a_typed_error_and_what_was_there_stays(rig: Config::default()) {
+        let session = rig.signed_in();
+        let (token, refresh) = (session.access().unwrap(), session.refresh_token().unwrap());
+        let good: Value = serde_json::from_str(&rig.server.token_set(ADA)).unwrap();
+        let with = |name: &str, value: Value| {
+            let mut set = good.clone();
+            set[name] = value;
+            set.to_string()
+        };
+        let claims = |claims: &str| {
+            let token = good["access_token"].as_str().unwrap();
+            let header = token.split('.').next().unwrap();
+            with("access_token", format!("{header}.{}.c2ln", URL_SAFE_NO_PAD.encode(claims)).into())
+        };
+        let huge = "x".repeat(1_000_000);
+        for (what, bad) in [
+            ("no JSON", "garbage".to_owned()),
+            ("cut off", good.to_string()[..200].to_owned()),
+            ("nothing", String::new()),
+            ("another value", "[1,2]".to_owned()),
+            ("deep", "[".repeat(100_000)),
+            ("a megabyte", huge.clone()),
+            ("a token of a megabyte", with("access_token", huge.clone().into())),
+            ("claims of a megabyte", claims(&huge)),
+            ("no base64", with("access_token", "e30.!!!!.c2ln".into())),
+            ("claims that are no JSON", claims("garbage")),
+            ("deep claims", claims(&"{\"a\":".repeat(50_000))),
+            ("a number", with("access_token", 7.into())),
+            ("an object", with("access_token", serde_json::json!({}))),
+            ("an end before 1970", claims(r#"{"exp":-5}"#)),
+            ("an end that is no time", claims(r#"{"exp":"soon"}"#)),
+            ("an end after all calendars", claims(r#"{"exp":1e300}"#)),
+        ] {
+            let error = session.sign_in(&bad).expect_err(what);
+            assert!(
+                matches!(error.kind(), ErrorKind::Config | ErrorKind::Protocol),
+                "{what}: {error:?}"
+            );
+            assert_eq!(session.access().unwrap(), token, "{what}");
+            assert_eq!(session.refresh_token().unwrap(), refresh, "{what}");
+        }
+        // An odd life is no reason to lose a login: the token says when it ends.
+        for life in [Value::from(-1), i64::MAX.into(), 1e300.into(), "soon".into(), Value::Null] {
+            session.sign_in(&with("expires_in", life.clone())).unwrap_or_else(|e| panic!("{life}: {e}"));
+            assert_eq!(session.access().unwrap().expose(), good["access_token"].as_str().unwrap());
+        }
+        assert_eq!(rig.exchanges(), 0);
     }
 
     fn a_clock_outside_of_all_calendars_is_a_config_error(rig: Config::default()) {

@@ -84,6 +84,18 @@ fn rule_01_what_cannot_be_saved_is_kept_with_its_lease_and_saved_later() {
 }
 
 #[test]
+fn rule_02_no_request_outlives_the_lease_less_the_time_of_a_save() {
+    for (lasts, most) in [(8, 6), (40, 10)] {
+        let (mut world, mut process) = expired(Rotation::Strict);
+        world.lasts = Some(Duration::from_secs(lasts));
+        world.replies.push_back(grant("a2", "r2"));
+        process.acquire(&mut world, Goal::access()).unwrap();
+        assert!(world.budgets[0] <= Duration::from_secs(most), "{lasts}: {:?}", world.budgets);
+        assert!(world.budgets[0] >= Duration::from_secs(most - 1), "{lasts}: {:?}", world.budgets);
+    }
+}
+
+#[test]
 fn rule_02_a_lapsed_lease_with_a_note_waits_one_send_budget() {
     let (mut world, mut process) = expired(GRACE);
     world.replies.extend((0..40).map(|_| Reply::Lost));

@@ -44,6 +44,8 @@ pub struct World {
     pub lease: Option<u64>,
     /// A lease that others hold for this many more requests for it.
     pub held_for: u32,
+    /// How long leases last; `None` until they are given back.
+    pub lasts: Option<Duration>,
     /// The next lease is taken over from somebody who let it lapse.
     pub lapsed: bool,
     pub replies: VecDeque<Reply>,
@@ -233,7 +235,7 @@ impl World {
         owner[..8].copy_from_slice(&self.owners.to_be_bytes());
         LeaseAnswer::Granted(Lease {
             owner: LeaseOwner::from_bytes(owner),
-            ends_in: None,
+            ends_in: self.lasts,
             lapsed: core::mem::take(&mut self.lapsed),
         })
     }
