@@ -192,6 +192,34 @@ fn nothing_secret_is_in_the_link_the_output_or_the_arguments() {
 }
 
 #[test]
+#[cfg(unix)]
+fn the_browser_gets_the_link_and_no_variable_of_ours() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut home = Home::for_logins("file");
+    home.set("COTTER_STORE_KEY_OLD", common::OTHER_KEY);
+    let (browser, said) = (home.dir.path().join("browser"), home.dir.path().join("said"));
+    let script =
+        format!("#!/bin/sh\n{{ echo \"$1\"; env; }} >{0}.part; mv {0}.part {0}\n", said.display());
+    std::fs::write(&browser, script).unwrap();
+    std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o700)).unwrap();
+    home.set("BROWSER", &format!("/nonexistent/browser:{}", browser.display()));
+    let mut child = home.spawn(&["login", "--email"]);
+    let begun = std::time::Instant::now();
+    while !said.exists() {
+        assert!(begun.elapsed().as_secs() < 20, "no browser was opened");
+        std::thread::sleep(core::time::Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = std::fs::read_to_string(said).unwrap();
+    assert!(said.lines().next().unwrap().contains("/app?api_key="), "{said}");
+    assert!(said.contains("\nHOME="), "it has the rest: {said}");
+    for ours in ["COTTER_", common::KEY, common::OTHER_KEY] {
+        assert!(!said.contains(ours), "{ours} in {said}");
+    }
+}
+
+#[test]
 fn a_refusal_ends_it_and_who_was_signed_in_still_is() {
     let home = Home::for_logins("file");
     home.sign_in();

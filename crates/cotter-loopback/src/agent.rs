@@ -48,18 +48,43 @@ mod blocking {
     }
 }
 
-/// Opens a link in the system's browser, without a shell.
+/// Opens a link in the system's browser, without a shell and without waiting for it.
+///
+/// `$BROWSER` names programs of the user's own, separated by colons. No variable of cotter's, which may
+/// hold a sealing key, goes to the browser.
 #[cfg(feature = "browser")]
 pub(crate) fn open_browser(url: &str) -> std::io::Result<()> {
-    use std::env::var_os;
-    let set = |name| var_os(name).is_some_and(|value| !value.is_empty());
+    use std::env::{var_os, vars_os};
+    use std::io::{Error, ErrorKind};
+    use std::process::Stdio;
+
+    let set = |name| var_os(name).filter(|value| !value.is_empty());
     // Without a screen a text browser would take the terminal over.
-    let screen = ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"].into_iter().any(set);
-    if cfg!(target_os = "linux") && !screen {
-        return Err(std::io::Error::new(
-            std::io::ErrorKind::NotFound,
-            "there is no graphical session here",
-        ));
+    let screens = ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"];
+    let mut failure = Error::new(ErrorKind::NotFound, "there is no graphical session here");
+    if cfg!(target_os = "linux") && !screens.into_iter().any(|name| set(name).is_some()) {
+        return Err(failure);
     }
-    webbrowser::open(url)
+    let own = set("BROWSER").and_then(|list| list.into_string().ok()).unwrap_or_default();
+    let own = own.split(':').filter(|name| !name.is_empty());
+    for mut command in own.map(|name| open::with_command(url, name)).chain(open::commands(url)) {
+        for (name, _) in vars_os() {
+            if name.to_string_lossy().starts_with("COTTER_") {
+                command.env_remove(name);
+            }
+        }
+        // Ctrl-C at the login is not meant for the browser.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        match command.spawn() {
+            Ok(mut child) => {
+                let wait = move || drop(child.wait());
+                drop(std::thread::Builder::new().name("cotter-browser".into()).spawn(wait));
+                return Ok(());
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
