@@ -207,7 +207,7 @@ fn the_browser_gets_the_link_and_no_variable_of_ours() {
     let begun = std::time::Instant::now();
     while !said.exists() {
         assert!(begun.elapsed().as_secs() < 20, "no browser was opened");
-        std::thread::sleep(core::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
     }
     child.kill().unwrap();
     child.wait().unwrap();
