@@ -16,7 +16,7 @@ need() { # need COMMAND PACKAGE
 need chromium chromium
 need chromedriver chromium-driver
 
-(cd "$root" && cargo build --locked --quiet -p cotter-emulator -p cotter-cli)
+(cd "$root" && cargo build --locked --quiet --workspace --bins)
 target="${CARGO_TARGET_DIR:-$root/target}"
 
 work=$(mktemp -d)

@@ -10,9 +10,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-cargo build --quiet -p cotter-cli -p cotter-emulator
-scenarios=$(cargo test --quiet -p cotter-cli --no-run --message-format json \
-    | sed -n 's/.*"name":"\(refresh\|golden\)".*"executable":"\([^"]*\)".*/\2/p' | sort -u)
+# The whole workspace, as the tests before this built it: nothing is compiled twice.
+cargo build --quiet --workspace --bins
+scenarios=$(cargo test --quiet --workspace --no-run --message-format json \
+    | grep -F '/cotter-cli#' | sed -n 's/.*"name":"\(refresh\|golden\)".*"executable":"\([^"]*\)".*/\2/p' | sort -u)
 [ "$(wc -l <<<"$scenarios")" = 2 ] || { echo "the scenarios were not built: $scenarios" >&2; exit 1; }
 # The golden files are found by this variable, which cargo sets where it runs a test itself.
 export scenarios CARGO_MANIFEST_DIR=$PWD/crates/cotter-cli

@@ -12,7 +12,7 @@ here="$root/tests/foreign"
 if [ $# -gt 0 ]; then
   program=$1
 else
-  (cd "$root" && cargo build --quiet -p cotter-emulator)
+  (cd "$root" && cargo build --quiet --workspace --bins)
   program="${CARGO_TARGET_DIR:-$root/target}/debug/cotter-emulator"
 fi
 

@@ -14,7 +14,7 @@ target=${CARGO_TARGET_DIR:-$root/target}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-(cd "$root" && cargo build --quiet -p cotter-jwt --example verdicts)
+(cd "$root" && cargo build --quiet --workspace --example verdicts)
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check joserfc==1.8.0
 "$work/venv/bin/python" "$root/tests/foreign/jose-differential.py" \

@@ -41,7 +41,7 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 field() { python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$1" "$2"; }
 equals() { [ "$1" = "$2" ] || { echo "expected $2, got $1"; return 1; }; }
 
-cargo build --locked -q -p cotter-examples --bin any_provider
+cargo build --locked -q --workspace --bins
 client=$target/debug/any_provider
 
 # -- oidc-provider
