@@ -57,7 +57,7 @@ part benches '^(save|load|list|ratio|among|[0-9]+ bytes| *[0-9]+ sessions)' \
     "cargo bench --locked -p cotter-store-memory -p cotter-store-file -p cotter-store-sled -p cotter-store-keyring"
 part fuzz ': executed|FAILED' "bash fuzz/run.sh ${FUZZ_SECONDS:-3600}"
 part powerset '^info: running|^error' \
-    "cargo hack check --feature-powerset ${POWERSET:+$POWERSET }--no-dev-deps -p cotter -p cotter-session | tail -1"
+    "cargo hack check --feature-powerset ${POWERSET:+$POWERSET }--no-dev-deps -p cotter -p cotter-session 2>&1 | tail -2"
 # The whole program; its cipher is C and assembly.
 windows="command -v x86_64-w64-mingw32-gcc || apt-get install -y -qq --no-install-recommends gcc-mingw-w64-x86-64
 rustup -q target add x86_64-pc-windows-gnu
