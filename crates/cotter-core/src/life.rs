@@ -81,7 +81,8 @@ impl Life {
     /// How much is left, by whichever clock ends first.
     #[must_use]
     pub fn left(&self, now: Now) -> Duration {
-        let by_wall = self.ends_at.saturating_since(now.wall);
+        // A wall clock that was set back lends no more than the whole life.
+        let by_wall = self.ends_at.saturating_since(now.wall).min(self.total);
         if now.boot_id != self.boot_id {
             return by_wall;
         }
@@ -220,6 +221,18 @@ mod tests {
         let rebooted = Now { boot_id: BootId::from_bytes([2; 16]), ..at(999_000, 5) };
         assert_eq!(life.judge(rebooted, &policy), Freshness::Stale);
         assert_eq!(life.fresh_until(rebooted, &policy, Duration::ZERO), BootTime::PAST);
+    }
+
+    #[test]
+    fn rule_24_a_clock_set_back_across_a_boot_lends_no_second_life() {
+        let policy = Policy::default();
+        let life = Life::granted(at(1_000_000, 100), &Peek::default(), secs(3600));
+        let five_days_back = Now { boot_id: BootId::from_bytes([2; 16]), ..at(568_000, 5) };
+        assert_eq!(life.left(five_days_back), Duration::from_secs(3600));
+        // Stale at once, and over one life later by the only clock that goes on.
+        assert_eq!(life.judge(five_days_back, &policy), Freshness::Stale);
+        let until = life.usable_until(five_days_back, &policy);
+        assert_eq!(until.as_millis(), 5_000 + 3_595_000);
     }
 
     #[test]

@@ -24,9 +24,10 @@ pub struct Policy {
     pub margin: Duration,
     /// What one exchange may take, connecting included; 10 s.
     pub send_budget: Duration,
-    /// What a whole flight may take, waiting included; 30 s.
+    /// What a whole flight may take, waiting included; 30 s. Who waits longer than this allows for
+    /// another process's lease makes one attempt more and no other.
     pub flight_budget: Duration,
-    /// How long to wait for another process's lease; 30 s, never more than a lease lasts.
+    /// How long to wait for another process's lease; 20 s, which leaves a send budget of the flight's.
     pub lock_wait: Duration,
     /// How long a lease that lapses by itself is asked for; 60 s.
     pub lease_ttl: Duration,
@@ -51,7 +52,7 @@ impl Default for Policy {
             margin: Duration::from_secs(5),
             send_budget: Duration::from_secs(10),
             flight_budget: Duration::from_secs(30),
-            lock_wait: Duration::from_secs(30),
+            lock_wait: Duration::from_secs(20),
             lease_ttl: Duration::from_secs(60),
             store_deadline: Duration::from_secs(5),
             look_again: Duration::from_secs(5),

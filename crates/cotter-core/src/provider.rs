@@ -18,6 +18,9 @@ use crate::wire::{Answer, address, cotter, fit, oauth2};
 const COTTER_API: &str = "https://www.cotter.app/api/v0";
 const COTTER_ISSUER: &str = "https://www.cotter.app";
 
+/// The shortest grace that may be declared: requests get a third of it.
+const SHORTEST_GRACE: Duration = Duration::from_secs(1);
+
 /// Whether, and how, a provider replaces refresh tokens.
 ///
 /// ```
@@ -173,6 +176,20 @@ impl Provider {
         self
     }
 
+    /// Whether what was declared can be kept to; sessions ask when they are built.
+    ///
+    /// # Errors
+    /// `Config` if the grace is below 1 s: a third of it is what a request may take, so that the same
+    /// request can be sent again while it lasts. Declare [`Rotation::Strict`] then.
+    pub fn validate(&self) -> Result<(), Error> {
+        match self.rotation {
+            Rotation::Grace(grace) if grace < SHORTEST_GRACE => Err(Error::config(
+                "a grace below 1 s leaves no time to send a request twice; declare strict rotation",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// How the client says who it is; for OAuth providers. Cotter's API secret belongs to a backend
     /// and is never sent (protocol page 5.3).
     #[must_use]
@@ -298,20 +315,21 @@ impl Provider {
         }
     }
 
-    /// What an answer to it means for the refresh token that was `sent`.
+    /// What an answer to it means for the refresh token that was sent. `secrets` are cut out of what
+    /// the server said: that token and all others that the record holds.
     ///
     /// A 2xx is [`Granted`](Answer::Granted) if it is a JSON object at all, even one without an
     /// access token: whatever refresh token is in it must not be lost.
     #[must_use]
-    pub fn judge(&self, response: &Response<SecretBytes>, sent: &RefreshToken) -> Answer {
+    pub fn judge(&self, response: &Response<SecretBytes>, secrets: &[&str]) -> Answer {
         match self.dialect {
-            Dialect::Cotter => cotter::judge(response, sent),
+            Dialect::Cotter => cotter::judge(response, secrets),
             Dialect::OAuth2 => {
                 let secret = match &self.auth {
                     ClientAuth::None => None,
                     ClientAuth::Basic(secret) | ClientAuth::Post(secret) => Some(secret.expose()),
                 };
-                oauth2::judge(response, sent, secret)
+                oauth2::judge(response, secrets, secret)
             }
         }
     }

@@ -57,6 +57,22 @@ pub struct Journal {
     pub attempt: u32,
 }
 
+impl Journal {
+    /// Whether it bears a time that is still to come: a clock was set back, or is wrong now.
+    pub(crate) fn is_of_the_future(&self, now: Now) -> bool {
+        if self.boot_id == now.boot_id {
+            self.boot > now.boot
+        } else {
+            self.attempted_at > now.wall
+        }
+    }
+
+    /// The same note, dated now; nobody knows by the boot clock when it was.
+    pub(crate) const fn of_unknown_boot(self, now: Now) -> Self {
+        Self { attempted_at: now.wall, boot_id: BootId::UNKNOWN, ..self }
+    }
+}
+
 /// A refusal that is remembered, so that the same dead token is not sent again and again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -120,9 +136,44 @@ pub struct Record {
 }
 
 impl Record {
+    /// A second copy, made on purpose.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self {
+            seq: self.seq,
+            access: self.access.clone(),
+            id: self.id.clone(),
+            refresh: self.refresh.as_ref().map(RefreshToken::duplicate),
+            token_type: self.token_type.clone(),
+            auth_method: self.auth_method.clone(),
+            scope: self.scope.clone(),
+            user: self.user.clone(),
+            journal: self.journal,
+            held: self.held,
+            refusal: self.refusal.clone(),
+            rotates: self.rotates,
+            rejected: self.rejected,
+            unknown: self.unknown.iter().map(|(tag, value)| (*tag, value.duplicate())).collect(),
+        }
+    }
+
     /// Whether what was received bears this fingerprint.
     pub(crate) fn refresh_is(&self, fingerprint: Fingerprint) -> bool {
         self.refresh.as_ref().is_some_and(|token| Fingerprint::of(token.expose()) == fingerprint)
+    }
+
+    /// Every token in it, for whoever has to cut them out of a text.
+    pub(crate) fn secrets(&self) -> Vec<&str> {
+        let access = self.access.as_ref().map(|access| access.token.expose());
+        let id = self.id.as_ref().map(|id| id.token.expose());
+        [self.refresh.as_ref().map(RefreshToken::expose), access, id]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// Whether this is the access token of the record.
+    pub(crate) fn access_is(&self, token: &AccessToken) -> bool {
+        self.access.as_ref().is_some_and(|access| access.token == *token)
     }
 
     /// The fingerprint of the refresh token.

@@ -73,6 +73,8 @@ pub struct Status {
     pub pending_rotation: Option<Pending>,
     /// Whether the newest set lives in memory only.
     pub unpersisted: bool,
+    /// Whether what the store has acknowledged survives a power cut, as the store itself declares.
+    pub durable: bool,
     /// Whether the newest set is not handed out because it failed a check.
     pub held: bool,
 }
@@ -91,6 +93,7 @@ impl Status {
             revision: None,
             pending_rotation: None,
             unpersisted: false,
+            durable: false,
             held: false,
         }
     }
@@ -132,6 +135,7 @@ impl Status {
                 .journal
                 .map(|journal| Pending { since: journal.attempted_at, revision }),
             unpersisted: false,
+            durable: false,
             held: record.held.is_some(),
         }
     }

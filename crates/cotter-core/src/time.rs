@@ -126,6 +126,9 @@ fn millis_u64(span: Duration) -> u64 {
 pub struct BootId([u8; 16]);
 
 impl BootId {
+    /// The name of no boot: a time under it is read by nobody.
+    pub(crate) const UNKNOWN: Self = Self([0; 16]);
+
     /// A boot id from its bytes: the kernel's, or random bytes drawn once per process.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {

@@ -188,6 +188,14 @@ impl View {
         }
     }
 
+    /// Why there is no ID token to hand out although an exchange was made.
+    pub(crate) fn no_id_token(&self) -> Error {
+        Error::protocol(match self.id {
+            None => "the server sends no ID token",
+            Some(_) => "the server sends no new ID token, and the last one has ended",
+        })
+    }
+
     fn lasts(&self, goal: &Goal, boot: BootTime) -> bool {
         let until = match goal.want {
             Want::Access => self.access.as_ref().map(|token| token.usable_until),
@@ -212,14 +220,22 @@ impl View {
         };
         match &goal.force {
             Force::Now => None,
-            Force::Rejected(token) if access.token == *token => refused_at_once(),
+            Force::Rejected(token)
+                if access.token == *token || access.usable_until == BootTime::PAST =>
+            {
+                refused_at_once()
+            }
             Force::Rejected(_) => None,
             // Of the tokens that were granted a moment ago only a rejected one is past its use.
             Force::No if goal.want == Want::Access && access.usable_until == BootTime::PAST => {
                 refused_at_once()
             }
-            Force::No if goal.want == Want::Id && self.id.is_none() => {
-                Some(Error::protocol("the server sends no ID token"))
+            // The one that is there is from an earlier grant, or was over when it came.
+            Force::No
+                if goal.want == Want::Id
+                    && self.freshness(Want::Id, boot) == Freshness::Expired =>
+            {
+                Some(self.no_id_token())
             }
             Force::No
                 if goal.want == Want::Access
@@ -313,6 +329,8 @@ pub struct Memory {
     pub rejected: Option<Fingerprint>,
     /// What went wrong last, and until when nobody tries again.
     pub trouble: Option<Arc<Trouble>>,
+    /// Whether this session was signed out here, whether or not it had been looked at before.
+    pub signed_out: bool,
 }
 
 /// A failure that callers share until its pause is over.
@@ -365,6 +383,8 @@ impl Memory {
             return Verdict::Fail(error);
         }
         match (view.serves(goal, boot), paused) {
+            // What others did to the store is noticed during a pause as well.
+            (true, Some(_)) if look => Verdict::Look,
             (true, Some(_)) => Verdict::Serve,
             (true, None) => Verdict::ServeAndFly,
             (false, Some(_)) if look => Verdict::Look,
@@ -376,8 +396,8 @@ impl Memory {
     /// Why there is nothing under the key: never, or no longer.
     pub(crate) fn absence(&self) -> SignInReason {
         match self.seen {
-            Some(_) => SignInReason::SignedOut,
-            None => SignInReason::NeverSignedIn,
+            None if !self.signed_out => SignInReason::NeverSignedIn,
+            _ => SignInReason::SignedOut,
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::{Arc, PoisonError};
 
 use cotter_core::flow::{Outcome, Publication, Unpersisted};
 use cotter_core::{
-    AccessToken, BootTime, Error, Event, Fingerprint, Force, Goal, IdToken, Memory, StoreKey,
-    Verdict, View,
+    AccessToken, BootTime, Error, Event, Fingerprint, Force, Goal, IdToken, Memory, RefreshToken,
+    StoreKey, Verdict, View,
 };
 
 use crate::sync::{Mutex, MutexGuard, Shown};
@@ -32,6 +32,7 @@ struct State<F> {
     generation: u64,
     memory: Memory,
     flight: Option<Arc<F>>,
+    /// What is in memory only; it stays here until a flight that stores it has landed.
     kept: Option<Unpersisted>,
     looking: bool,
     closing: bool,
@@ -159,6 +160,11 @@ impl<F: Flight> Entry<F> {
         self.lock().kept.is_some()
     }
 
+    /// The newest refresh token, if it is in memory only: the stored one is spent.
+    pub(crate) fn kept_refresh_token(&self) -> Option<RefreshToken> {
+        self.lock().kept.as_ref().and_then(Unpersisted::refresh_token)
+    }
+
     pub(crate) fn flight(&self) -> Option<Arc<F>> {
         self.lock().flight.clone()
     }
@@ -182,7 +188,7 @@ impl<F: Flight> Entry<F> {
             // Only what stands in a view is served.
             (Verdict::Serve, Some(view)) => return Turn::Serve(view),
             (Verdict::Look, Some(view)) if state.looking || state.flight.is_some() => {
-                if view.meets(goal, boot) {
+                if view.serves(goal, boot) {
                     return Turn::Serve(view);
                 }
                 if let Some(trouble) = &state.memory.trouble {
@@ -213,7 +219,7 @@ impl<F: Flight> Entry<F> {
         }
         let flight = Arc::new(make(goal.clone(), state.generation));
         state.flight = Some(Arc::clone(&flight));
-        let kept = state.kept.take();
+        let kept = state.kept.as_ref().map(Unpersisted::duplicate);
         let view = self.view.load_full();
         let ticket = state.ticket(view, kept);
         Turn::Lead(flight, ticket, serve)
@@ -228,7 +234,7 @@ impl<F: Flight> Entry<F> {
         if state.flight.is_some() {
             return None;
         }
-        let kept = state.kept.take()?;
+        let kept = state.kept.as_ref()?.duplicate();
         let flight = Arc::new(make(Goal::access(), state.generation));
         state.flight = Some(Arc::clone(&flight));
         let ticket = state.ticket(self.view.load_full(), Some(kept));
@@ -341,6 +347,16 @@ impl<F: Flight> Entry<F> {
         kept
     }
 
+    /// Whether this is the answer for `goal`; if not, the caller is to judge anew.
+    pub(crate) fn answers(
+        &self,
+        flight: &F,
+        goal: &Goal,
+        result: &Result<Arc<View>, Error>,
+    ) -> bool {
+        self.is_current(flight.generation()) && (result.is_ok() || flight.goal() == goal)
+    }
+
     #[cfg(feature = "async")]
     pub(crate) fn generation(&self) -> u64 {
         self.lock().generation
@@ -389,7 +405,8 @@ impl<F: Flight> State<F> {
     }
 }
 
-/// Whether what a flight for `theirs` brings answers `mine` as well, success or failure.
+/// Whether what a flight for `theirs` brings answers `mine` as well. A failure does so only where both
+/// are the same: that no token lives as long as somebody else asked for is nobody else's concern.
 fn shares(theirs: &Goal, mine: &Goal) -> bool {
     match (&theirs.force, &mine.force) {
         (Force::No, Force::No) => theirs.want == mine.want && theirs.at_least >= mine.at_least,

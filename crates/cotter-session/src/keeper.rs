@@ -95,8 +95,7 @@ impl Keeper {
     /// are in use.
     pub fn session(&self, name: &str) -> Result<Session, Error> {
         let (shared, boot) = (&self.shared, self.shared.world.clock.boot());
-        let make = || Ok(Entry::new(shared.common.session_key(name)?, false));
-        let entry = shared.map.entry(name, boot, make)?;
+        let entry = shared.map.entry(name, boot, || shared.common.session_key(name))?;
         Ok(Session::new(Arc::clone(shared), entry))
     }
 
@@ -126,7 +125,7 @@ impl Keeper {
     /// Refuses new exchanges, waits for those under way and for tokens that are not stored yet, and
     /// says what is not durable after `deadline`.
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
-        shut_down(&self.shared, &self.shared.map.all(), deadline).await
+        shut_down(&self.shared, &self.shared.map.close(), deadline).await
     }
 }
 
@@ -139,6 +138,12 @@ pub(crate) async fn shut_down(
         entry.close();
     }
     let all_done = async {
+        // Begun together: a flight that hangs holds up nobody else's tokens.
+        for entry in entries {
+            if let Some((flight, ticket)) = entry.lead_keeping(Flight::new) {
+                flight::start(shared, entry, flight, ticket);
+            }
+        }
         for entry in entries {
             loop {
                 if let Some(flight) = entry.flight() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
-use cotter_core::{BootTime, Error, Fingerprint};
+use cotter_core::{BootTime, Error, Fingerprint, StoreKey};
 
 use crate::entry::{Entry, Flight};
 use crate::sync::{Mutex, MutexGuard};
@@ -21,6 +21,8 @@ struct Inner<F> {
     /// The names in the order in which the hand passes over them.
     ring: Vec<Arc<str>>,
     hand: usize,
+    /// Whether the keeper is shutting down: what is made from now on refuses flights.
+    closing: bool,
     /// Which session holds which refresh token (rule 12).
     holders: HashMap<Fingerprint, Arc<str>>,
 }
@@ -32,6 +34,7 @@ impl<F: Flight> Map<F> {
                 entries: HashMap::new(),
                 ring: Vec::new(),
                 hand: 0,
+                closing: false,
                 holders: HashMap::new(),
             }),
             most: most.max(1),
@@ -43,7 +46,7 @@ impl<F: Flight> Map<F> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The entry called `name`, made by `make` if there is none.
+    /// The entry called `name`, made under this key if there is none.
     ///
     /// # Errors
     /// `Unavailable` when as many as may be are in use (rule 22).
@@ -51,7 +54,7 @@ impl<F: Flight> Map<F> {
         &self,
         name: &str,
         boot: BootTime,
-        make: impl FnOnce() -> Result<Entry<F>, Error>,
+        key: impl FnOnce() -> Result<StoreKey, Error>,
     ) -> Result<Arc<Entry<F>>, Error> {
         let mut inner = self.lock();
         if let Some(entry) = inner.entries.get(name) {
@@ -64,16 +67,18 @@ impl<F: Flight> Map<F> {
                 false,
             ));
         }
-        let entry = Arc::new(make()?);
+        let entry = Arc::new(Entry::new(key()?, inner.closing));
         let name: Arc<str> = entry.name_shared();
         inner.ring.push(Arc::clone(&name));
         inner.entries.insert(name, Arc::clone(&entry));
         Ok(entry)
     }
 
-    /// Every entry there is now.
-    pub(crate) fn all(&self) -> Vec<Arc<Entry<F>>> {
-        self.lock().entries.values().cloned().collect()
+    /// Every entry there is now; those that are made later refuse flights.
+    pub(crate) fn close(&self) -> Vec<Arc<Entry<F>>> {
+        let mut inner = self.lock();
+        inner.closing = true;
+        inner.entries.values().cloned().collect()
     }
 
     /// How many there are.
@@ -102,9 +107,10 @@ impl<F: Flight> Map<F> {
         }
     }
 
-    /// Whether a session other than `name` is known to hold this token.
-    pub(crate) fn held_elsewhere(&self, name: &str, token: Fingerprint) -> bool {
-        self.lock().holders.get(&token).is_some_and(|holder| &**holder != name)
+    /// Takes this token for `name`, unless another session is known to hold it. Given back by
+    /// [`holds`](Self::holds) where the sign-in comes to nothing.
+    pub(crate) fn claim(&self, name: &Arc<str>, token: Fingerprint) -> bool {
+        self.lock().holders.entry(token).or_insert_with(|| Arc::clone(name)) == name
     }
 }
 

@@ -98,14 +98,17 @@ impl Session {
         let name = entry.name_shared();
         let turn = shared.turnstile(&name).lock().await;
         let token = fingerprint(&tokens);
-        if token.is_some_and(|token| shared.map.held_elsewhere(&name, token)) {
+        if token.is_some_and(|token| !shared.map.claim(&name, token)) {
             return Err(held_elsewhere());
         }
         let old = entry.refresh_fingerprint();
         let sign_in = SignIn { tokens, lineage: shared.common.lineage()? };
         let step = flow::sign_in(cx, sign_in, shared.world.clock.now());
         let outcome = drive(step, &shared.world, |_| ()).await;
-        outcome.result?;
+        if let Err(error) = outcome.result {
+            shared.map.holds(&name, token, old);
+            return Err(error);
+        }
         if let Some(publication) = &outcome.publish {
             let kept = entry.replace(publication, outcome.memory);
             shared.map.holds(&name, old, token);
@@ -161,14 +164,20 @@ impl Session {
         id(&*Box::pin(self.reach(Goal::id())).await?)
     }
 
-    /// The refresh token as it is stored: a plain read, which never refreshes.
+    /// The refresh token as it is stored: a plain read, which never refreshes. One that could not be
+    /// stored yet is read from memory; the stored one is spent then.
     ///
     /// # Errors
     /// `SignInRequired` if there is none; `Store` if it cannot be read.
     pub async fn refresh_token(&self) -> Result<RefreshToken, Error> {
-        let cx = self.shared.common.context(self.entry.key());
-        let step = flow::refresh_token(cx, self.entry.memory());
-        drive(step, &self.shared.world, |_| ()).await
+        match self.entry.kept_refresh_token() {
+            Some(token) => Ok(token),
+            None => {
+                let cx = self.shared.common.context(self.entry.key());
+                let step = flow::refresh_token(cx, self.entry.memory());
+                drive(step, &self.shared.world, |_| ()).await
+            }
+        }
     }
 
     /// How the session stands, from what is stored; no network, never a token.
@@ -178,6 +187,7 @@ impl Session {
     pub async fn status(&self) -> Result<Status, Error> {
         let cx = self.shared.common.context(self.entry.key());
         let mut status = drive(flow::inspect(cx), &self.shared.world, |_| ()).await?;
+        status.durable = self.shared.common.store.durable;
         status.unpersisted = self.entry.has_unpersisted_view() && status.state != State::SignedOut;
         Ok(status)
     }
@@ -225,6 +235,7 @@ impl Session {
         let result = drive(step, &shared.world, |publication: &Publication| {
             let mut memory = Memory::default();
             memory.seen = seen;
+            memory.signed_out = true;
             let left = entry.replace(publication, memory);
             shared.map.holds(&name, old, None);
             // The next one may sign in; a server that is slow to revoke holds nobody up.
@@ -277,7 +288,7 @@ impl Session {
                 }
             };
             let result = flight.landed().await;
-            if self.entry.is_current(crate::entry::Flight::generation(&*flight)) {
+            if self.entry.answers(&*flight, &goal, &result) {
                 return result;
             }
         }

@@ -1,13 +1,15 @@
 //! What the builders of both faces collect, and the checks that both make.
 
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use cotter_core::device::DeviceSeed;
 use cotter_core::flow::{Context, Enrolment};
 use cotter_core::login::{ENTROPY, HostedPage, PendingLogin, SignedIdentity, User};
 use cotter_core::{
-    Capabilities, Clock, Entropy, Error, Fingerprint, Lineage, OAuthToken, Policy, Provider,
-    Rotation, StoreKey, Verify,
+    Capabilities, Clock, Entropy, Error, Fingerprint, Handed, Lineage, Now, OAuthToken, Policy,
+    Provider, Rotation, Step, StoreKey, Verified, Verify,
 };
 use zeroize::Zeroizing;
 
@@ -46,6 +48,7 @@ impl Settings {
     /// Checks that everything fits together, once, before the first token.
     pub(crate) fn check(self, store: Capabilities) -> Result<Common, Error> {
         self.policy.validate()?;
+        self.provider.validate()?;
         let rotates = self.provider.rotation() != Rotation::None;
         if rotates && store.shared && !(store.lease && store.compare_and_set) {
             return Err(Error::config(
@@ -60,9 +63,21 @@ impl Settings {
             clock: self.clock,
             entropy: self.entropy,
             observer: self.observer,
-            verifier: self.verifier,
+            verifier: self.verifier.map(|verifier| Arc::new(Careful(verifier)) as Arc<dyn Verify>),
             store,
         })
+    }
+}
+
+/// A verifier that may panic: what it cannot judge is not handed out, and the new refresh token is
+/// stored all the same (rules 4 and 20).
+#[derive(Debug)]
+struct Careful(Arc<dyn Verify>);
+
+impl Verify for Careful {
+    fn verify(&self, tokens: Handed, now: Now) -> Step<Verified> {
+        catch_unwind(AssertUnwindSafe(|| self.0.verify(tokens, now)))
+            .unwrap_or(Step::Done(Verified::Unsound("verifier_panicked")))
     }
 }
 

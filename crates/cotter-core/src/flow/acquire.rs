@@ -14,7 +14,7 @@ use crate::provider::{Rotation, Unfit};
 use crate::record::{Fingerprint, Journal, Record};
 use crate::revision::Revision;
 use crate::step::{Ask, GiveLease, Step, TakeLease};
-use crate::store::{Holder, Lease, LeaseAnswer, Loaded, StoreError, StoreErrorKind};
+use crate::store::{Holder, Lease, LeaseAnswer, Loaded, StoreError, StoreErrorKind, Swap};
 use crate::time::{BootTime, Now};
 use crate::view::{Force, Goal, Memory, Trouble, View};
 
@@ -37,7 +37,7 @@ pub fn acquire(
     now: Now,
 ) -> Step<Outcome> {
     match kept {
-        Some(kept) => kept.resume(goal, now),
+        Some(kept) => kept.resume(goal, memory.rejected, now),
         None => Flight::new(cx, goal, memory, shown, now).begin(now),
     }
 }
@@ -61,7 +61,7 @@ pub fn look(cx: Context, memory: Memory, shown: Option<Arc<View>>, now: Now) -> 
 }
 
 /// One flight: everything it knows between two steps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Flight {
     pub(super) cx: Context,
     pub(super) goal: Goal,
@@ -119,10 +119,7 @@ impl Flight {
         })
     }
 
-    fn begin(mut self: Box<Self>, now: Now) -> Step<Outcome> {
-        if let Force::Rejected(token) = &self.goal.force {
-            self.memory.rejected = Some(Fingerprint::of(token.expose()));
-        }
+    fn begin(self: Box<Self>, now: Now) -> Step<Outcome> {
         match plausible(now) {
             Ok(()) => self.load(Self::before_lease),
             Err(error) => self.end(Err(error)),
@@ -136,7 +133,7 @@ impl Flight {
         }))
     }
 
-    fn before_lease(self: Box<Self>, now: Now, loaded: Option<Loaded>) -> Step<Outcome> {
+    pub(super) fn before_lease(self: Box<Self>, now: Now, loaded: Option<Loaded>) -> Step<Outcome> {
         match self.look(now, loaded) {
             Continue((flight, _)) if flight.lease.is_some() => flight.load(Self::after_lease),
             Continue((flight, _)) => flight.take_lease(),
@@ -172,7 +169,7 @@ impl Flight {
         let decoded = loaded.record.and_then(|bytes| Record::decode(&bytes));
         let record = match decoded {
             Ok(record) => record,
-            Err(error) => return Break(self.store_failed(now, error)),
+            Err(error) => return Break(self.unreadable(now, error)),
         };
         if self.is_older_than_seen(&record, revision) {
             let error = StoreError::new(
@@ -180,7 +177,7 @@ impl Flight {
                 "the store brought back an older record of this session",
             )
             .with_hint("sign in again; the refresh token in the old record is spent");
-            return Break(self.store_failed(now, error));
+            return Break(self.unreadable(now, error));
         }
         self.see(&record, revision, now);
         if self.looking {
@@ -190,10 +187,36 @@ impl Flight {
         if goal_met {
             return Break(self.satisfied(now));
         }
+        if let Some(error) =
+            self.view.as_ref().and_then(|view| view.pointless(&self.goal, now.boot))
+        {
+            return Break(self.fail(now, error, None));
+        }
         match self.no_exchange(&record, now) {
-            Some(error) => Break(self.fail(now, error, None)),
+            Some(error) => Break(self.give_up(now, error)),
             None => Continue((self, Box::new(Seen { record, revision }))),
         }
+    }
+
+    /// What stands there cannot be used: a look leaves what is shown, a flight ends.
+    fn unreadable(self: Box<Self>, now: Now, error: StoreError) -> Step<Outcome> {
+        if self.looking { self.look_later(now, error) } else { self.store_failed(now, error) }
+    }
+
+    /// No exchange may be tried: who holds a usable token is not to ask again at once.
+    fn give_up(mut self: Box<Self>, now: Now, error: Error) -> Step<Outcome> {
+        let usable_until = self.view.as_ref().and_then(|view| view.access.as_ref());
+        let usable_until = usable_until.map_or(BootTime::PAST, |access| access.usable_until);
+        if now.boot < usable_until {
+            let until = now.boot.saturating_add(self.cx.policy.backoff_most).min(usable_until);
+            self.memory.trouble = Some(Arc::new(Trouble {
+                error: error.clone(),
+                until,
+                asked: false,
+                failures: self.memory.trouble.as_ref().map_or(0, |trouble| trouble.failures),
+            }));
+        }
+        self.fail(now, error, None)
     }
 
     /// Rule 15: what is older than something this process has seen is neither adopted nor sent.
@@ -211,19 +234,21 @@ impl Flight {
             self.memory.trouble = None;
         }
         self.memory.seen = Some((revision, record.seq));
+        // A 401 that comes late says nothing of the token that has taken its place.
+        match &self.goal.force {
+            Force::Rejected(token) if record.access_is(token) => {
+                self.memory.rejected = Some(Fingerprint::of(token.expose()));
+            }
+            _ => {}
+        }
         let view = self.cx.view(record, revision, now, self.memory.rejected);
         self.view = Some(Arc::new(view));
     }
 
-    /// Why no exchange may be tried on this record, if so.
+    /// Why no exchange may be tried on this record, whoever asks.
     fn no_exchange(&self, record: &Record, now: Now) -> Option<Error> {
         if let Some(unfit @ (Unfit::OtherUser | Unfit::MixedUsers)) = record.held {
             return Some(Error::protocol(alloc::format!("the newest set is held back: {unfit}")));
-        }
-        if let Some(error) =
-            self.view.as_ref().and_then(|view| view.pointless(&self.goal, now.boot))
-        {
-            return Some(error);
         }
         if record.refresh.is_none() {
             return Some(Error::sign_in_required(SignInReason::NoRefreshToken));
@@ -245,7 +270,7 @@ impl Flight {
         // Rule 10: while anything can be handed out, a token that may be spent is not presented.
         let journal = record.journal.as_ref().filter(|_| self.cx.rotates(record))?;
         let usable = self.view.as_ref().is_some_and(|view| view.has_usable_access(now.boot));
-        if self.grace_left(record, journal, now).is_none() && usable {
+        if self.grace_left(journal, now).is_none() && usable {
             return Some(self.still_uncertain(journal, now));
         }
         None
@@ -262,14 +287,7 @@ impl Flight {
     }
 
     /// Within a declared grace: how long the identical request may still be sent (rule 11).
-    pub(super) fn grace_left(
-        &self,
-        record: &Record,
-        journal: &Journal,
-        now: Now,
-    ) -> Option<Duration> {
-        // A lineage that rotates though its provider was declared not to has no grace.
-        let _ = record;
+    pub(super) fn grace_left(&self, journal: &Journal, now: Now) -> Option<Duration> {
         let Rotation::Grace(grace) = self.cx.provider.rotation() else { return None };
         if journal.boot_id != now.boot_id || journal.boot > now.boot {
             return None;
@@ -282,7 +300,6 @@ impl Flight {
     /// How long a token that may be spent has to rest before it is presented again (rule 10).
     fn uncertain_wait(&self, journal: &Journal, now: Now) -> Duration {
         let rest = self.cx.policy.send_budget.max(self.cx.policy.backoff(journal.attempt));
-        // A time in the future counts as now, and so does one of another boot that lies ahead.
         let passed = if journal.boot_id == now.boot_id {
             now.boot.saturating_since(journal.boot)
         } else {
@@ -291,21 +308,29 @@ impl Flight {
         rest.saturating_sub(passed)
     }
 
-    fn wait_out_journal(mut self: Box<Self>, now: Now, seen: Box<Seen>) -> Step<Outcome> {
+    fn wait_out_journal(mut self: Box<Self>, now: Now, mut seen: Box<Seen>) -> Step<Outcome> {
         let journal = seen.record.journal.filter(|_| self.cx.rotates(&seen.record));
         let Some(journal) = journal else { return self.write_journal(now, seen) };
-        let in_grace = self.grace_left(&seen.record, &journal, now).is_some();
-        let lapsed = self.lease.as_mut().is_some_and(|lease| core::mem::take(&mut lease.lapsed));
-        let wait = match (in_grace, lapsed) {
-            (true, false) => Duration::ZERO,
-            // Rule 2: the holder who let the lease lapse may still be sending.
-            (true, true) => self.send_budget(),
-            (false, _) => self.uncertain_wait(&journal, now),
+        if journal.is_of_the_future(now) {
+            // A time in the future counts as now; it is written down, or it would for ever.
+            seen.record.journal = Some(journal.of_unknown_boot(now));
+            return self.save(seen, |flight, now, seen, answer| match answer {
+                Ok(Swap::Done) => flight.wait_out_journal(now, seen),
+                Ok(Swap::Conflict { .. }) => flight.start_over(now),
+                Err(error) => flight.store_failed(now, error),
+            });
+        }
+        let rest = match self.grace_left(&journal, now) {
+            Some(_) => Duration::ZERO,
+            None => self.uncertain_wait(&journal, now),
         };
+        let lapsed = self.lease.as_mut().is_some_and(|lease| core::mem::take(&mut lease.lapsed));
+        // Rule 2: the holder who let the lease lapse may still be sending.
+        let wait = if lapsed { rest.max(self.send_budget()) } else { rest };
         if wait.is_zero() {
             return self.write_journal(now, seen);
         }
-        if wait > self.budget_left(now) {
+        if wait.saturating_add(self.send_budget()) > self.budget_left(now) {
             let error = self.still_uncertain(&journal, now);
             return self.fail(now, error, Some(wait));
         }
@@ -319,6 +344,7 @@ impl Flight {
         }
     }
 
+    /// How long the flight may still go on with whatever it likes.
     pub(super) fn budget_left(&self, now: Now) -> Duration {
         let passed = now.boot.saturating_since(self.started);
         self.cx.policy.flight_budget.saturating_sub(passed)
@@ -371,7 +397,7 @@ impl Flight {
                 false,
             )
             .with_source(StoreError::new(StoreErrorKind::Locked, "the lease is held"));
-            return self.fail(now, error, None);
+            return self.fail(now, error, Some(Duration::ZERO));
         }
         self.polls = self.polls.saturating_add(1);
         let pause =
@@ -397,7 +423,7 @@ impl Flight {
 
     /// The store failed; what is in memory may still serve.
     pub(super) fn store_failed(self: Box<Self>, now: Now, error: StoreError) -> Step<Outcome> {
-        self.fail(now, Error::from(error), None)
+        self.fail(now, Error::from(error), Some(Duration::ZERO))
     }
 
     pub(super) fn satisfied(mut self: Box<Self>, now: Now) -> Step<Outcome> {
@@ -435,7 +461,7 @@ impl Flight {
         let failures = self.memory.trouble.as_ref().map_or(0, |trouble| trouble.failures);
         let failures = failures.saturating_add(1);
         let own = self.cx.policy.backoff(failures);
-        let own = own + self.dice.up_to(own / 8);
+        let own = own.saturating_add(self.dice.up_to(own / 8));
         self.memory.trouble = Some(Arc::new(Trouble {
             error: error.clone(),
             until: now.boot.saturating_add(asked.max(own)),

@@ -10,6 +10,7 @@ use super::Outcome;
 use super::acquire::{Flight, Seen};
 use crate::error::{Error, ServerSaid, SignInReason};
 use crate::event::Event;
+use crate::provider::Rotation;
 use crate::record::{Fingerprint, Journal, Record, Refusal};
 use crate::revision::Revision;
 use crate::secret::SecretBytes;
@@ -31,13 +32,16 @@ const RETRIES_BUSY: u32 = 2;
 impl Flight {
     /// Writes "this token is being spent" before it is, which also shows that the store can write.
     pub(super) fn write_journal(self: Box<Self>, now: Now, mut seen: Box<Seen>) -> Step<Outcome> {
-        let in_grace = |journal: &Journal| self.grace_left(&seen.record, journal, now).is_some();
-        if seen.record.journal.as_ref().is_some_and(in_grace) {
+        if self.in_grace(&seen, now) {
             return self.send(now, seen, true);
         }
-        let rejected = match &self.goal.force {
-            crate::view::Force::Rejected(token) => Some(Fingerprint::of(token.expose())),
-            _ => seen.record.rejected,
+        // Other processes are to know as well that a resource server refused it.
+        let access = seen.record.access.as_ref();
+        let current = access.map(|access| Fingerprint::of(access.token.expose()));
+        let rejected = if current.is_some() && current == self.memory.rejected {
+            current
+        } else {
+            seen.record.rejected
         };
         let mark = rejected != seen.record.rejected;
         let rotates = self.cx.rotates(&seen.record);
@@ -122,15 +126,41 @@ impl Flight {
         Step::Send(Ask::new(question, move |now, reply| self.replied(now, seen, pending, reply)))
     }
 
-    /// The end of the send budget, of the lease less the save's share, and of the grace, whichever
-    /// comes first.
+    /// The end of the send budget, of the flight, of the lease less the save's share, and of the
+    /// grace, whichever comes first.
     fn not_after(&self, now: Now, record: &Record) -> BootTime {
-        let mut end = now.boot.saturating_add(self.send_budget());
-        end = self.save_by(end);
-        if let Some(left) = record.journal.as_ref().and_then(|j| self.grace_left(record, j, now)) {
-            end = end.min(now.boot.saturating_add(left));
+        // Who waited long for a lease still gets one whole send budget.
+        let policy = &self.cx.policy;
+        let flight = policy.flight_budget.max(policy.lock_wait.saturating_add(policy.send_budget));
+        let end = self.started.saturating_add(flight);
+        let end = self.save_by(end.min(now.boot.saturating_add(self.send_budget())));
+        match record.journal.as_ref().and_then(|journal| self.grace_left(journal, now)) {
+            Some(left) => end.min(now.boot.saturating_add(left)),
+            None => end,
         }
-        end
+    }
+
+    fn in_grace(&self, seen: &Seen, now: Now) -> bool {
+        seen.record.journal.as_ref().is_some_and(|journal| self.grace_left(journal, now).is_some())
+    }
+
+    /// Sends the same request again after a pause. What may be spent goes out only while the grace
+    /// lasts (rule 11); past it, the flight ends with `error` and the note stays.
+    fn send_again(
+        mut self: Box<Self>,
+        pause: Duration,
+        seen: Box<Seen>,
+        pending: bool,
+        error: Error,
+    ) -> Step<Outcome> {
+        self.tries = self.tries.saturating_add(1);
+        let has_grace = matches!(self.cx.provider.rotation(), Rotation::Grace(_));
+        self.sleep(pause, move |flight, now| {
+            if pending && has_grace && !flight.in_grace(&seen, now) {
+                return flight.stays_uncertain(now, error);
+            }
+            flight.send(now, seen, pending)
+        })
     }
 
     /// `end`, or the last moment at which a lease that lapses still leaves time for a save.
@@ -154,11 +184,10 @@ impl Flight {
             }
             Err(error) => {
                 let failure = Error::unavailable("the answer of the server was lost", None, true);
-                return self.uncertain(now, seen, failure.with_transport(error), None);
+                return self.uncertain(now, seen, failure.with_transport(error));
             }
         };
-        let Some(sent) = &seen.record.refresh else { return self.start_over(now) };
-        match self.cx.provider.judge(&response, sent) {
+        match self.cx.provider.judge(&response, &seen.record.secrets()) {
             Answer::Granted(set) => self.granted(now, seen, *set),
             Answer::Refused(said) => self.refused(now, seen, pending, said),
             Answer::Misconfigured(said) => {
@@ -175,7 +204,7 @@ impl Flight {
                     retry_after,
                     true,
                 );
-                self.uncertain(now, seen, error.with_server(said), retry_after)
+                self.uncertain(now, seen, error.with_server(said))
             }
         }
     }
@@ -192,12 +221,12 @@ impl Flight {
             return self.unspent(now, seen, pending, failure, Duration::ZERO);
         }
         let pause = Duration::from_millis(150) + self.dice.up_to(Duration::from_millis(150));
-        if self.tries < RETRIES_UNSENT && self.may_wait(now, pause) {
-            self.tries += 1;
-            return self.sleep(pause, move |flight, now| flight.send(now, seen, pending));
-        }
         let failure = Error::unavailable("the server cannot be reached", None, false);
-        self.unspent(now, seen, pending, failure.with_transport(error), Duration::ZERO)
+        let failure = failure.with_transport(error);
+        if self.tries < RETRIES_UNSENT && self.may_wait(now, pause) {
+            return self.send_again(pause, seen, pending, failure);
+        }
+        self.unspent(now, seen, pending, failure, Duration::ZERO)
     }
 
     fn busy(
@@ -209,13 +238,13 @@ impl Flight {
         retry_after: Option<Duration>,
     ) -> Step<Outcome> {
         let pause = retry_after.unwrap_or_else(|| self.cx.policy.backoff(self.tries + 1));
-        let pause = pause + self.dice.up_to(Duration::from_millis(250));
-        if self.tries < RETRIES_BUSY && self.may_wait(now, pause) {
-            self.tries += 1;
-            return self.sleep(pause, move |flight, now| flight.send(now, seen, pending));
-        }
+        let pause = pause.saturating_add(self.dice.up_to(Duration::from_millis(250)));
         let error = Error::unavailable("the server asks to wait", Some(pause), false);
-        self.unspent(now, seen, pending, error.with_server(said), pause)
+        let error = error.with_server(said);
+        if self.tries < RETRIES_BUSY && self.may_wait(now, pause) {
+            return self.send_again(pause, seen, pending, error);
+        }
+        self.unspent(now, seen, pending, error, pause)
     }
 
     /// Whether a pause fits the flight, and nobody is better served at once.
@@ -254,41 +283,23 @@ impl Flight {
 
     /// The token may be spent. Within a grace the same request goes out again; else the note stays,
     /// and rule 10 says when the token may be presented.
-    fn uncertain(
-        mut self: Box<Self>,
-        now: Now,
-        seen: Box<Seen>,
-        error: Error,
-        retry_after: Option<Duration>,
-    ) -> Step<Outcome> {
-        let left = seen.record.journal.as_ref().and_then(|j| self.grace_left(&seen.record, j, now));
+    fn uncertain(mut self: Box<Self>, now: Now, seen: Box<Seen>, error: Error) -> Step<Outcome> {
+        let left = seen.record.journal.as_ref().and_then(|j| self.grace_left(j, now));
         let own = Duration::from_millis(200)
             .saturating_mul(1 << self.tries.min(4))
             .saturating_add(self.dice.up_to(Duration::from_millis(100)));
-        let pause = retry_after.map_or(own, |asked| asked.max(own));
+        let pause = error.retry_after().map_or(own, |asked| asked.max(own));
         let fits = pause < self.budget_left(now);
         if left.is_some_and(|left| pause < left) && fits {
-            self.tries = self.tries.saturating_add(1);
-            return self.sleep(pause, move |flight, now| {
-                let open = |j: &Journal| flight.grace_left(&seen.record, j, now).is_some();
-                if seen.record.journal.as_ref().is_some_and(open) {
-                    flight.send(now, seen, true)
-                } else {
-                    flight.stays_uncertain(now, error, retry_after)
-                }
-            });
+            return self.send_again(pause, seen, true, error);
         }
-        self.stays_uncertain(now, error, retry_after)
+        self.stays_uncertain(now, error)
     }
 
-    fn stays_uncertain(
-        mut self: Box<Self>,
-        now: Now,
-        error: Error,
-        retry_after: Option<Duration>,
-    ) -> Step<Outcome> {
+    fn stays_uncertain(mut self: Box<Self>, now: Now, error: Error) -> Step<Outcome> {
         self.events.push(Event::Uncertain);
-        self.fail(now, error, Some(retry_after.unwrap_or(Duration::ZERO)))
+        let pause = error.retry_after().unwrap_or(Duration::ZERO);
+        self.fail(now, error, Some(pause))
     }
 
     /// Refused: unless somebody else has rotated it meanwhile, this token is dead (rule 9).

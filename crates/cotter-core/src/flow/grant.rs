@@ -16,6 +16,7 @@ use crate::life::{Freshness, Life};
 use crate::provider::Unfit;
 use crate::record::{Fingerprint, Record, Timed};
 use crate::revision::Revision;
+use crate::secret::RefreshToken;
 use crate::step::{Ask, GiveLease, Send, Step};
 use crate::store::{Loaded, StoreError, Swap};
 use crate::time::Now;
@@ -44,15 +45,41 @@ impl core::fmt::Debug for Unpersisted {
 }
 
 impl Unpersisted {
-    pub(super) fn resume(self, goal: Goal, now: Now) -> Step<Outcome> {
+    pub(super) fn resume(
+        self,
+        goal: Goal,
+        rejected: Option<Fingerprint>,
+        now: Now,
+    ) -> Step<Outcome> {
         let Kept { mut flight, mut grant } = *self.0;
         flight.goal = goal;
+        flight.memory.rejected = rejected.or(flight.memory.rejected);
+        flight.polls = 0;
+        flight.tries = 0;
         flight.started = now.boot;
         flight.rounds = 0;
         flight.events.clear();
         grant.saves = 0;
         grant.resumed = true;
         flight.keep(grant)
+    }
+
+    /// A second one of the same, for whoever keeps the first until a flight with this one has landed.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let Kept { flight, grant } = &*self.0;
+        let seen = Seen { record: grant.seen.record.duplicate(), revision: grant.seen.revision };
+        Self(Box::new(Kept {
+            flight: flight.clone(),
+            // A verification under way is not begun twice: the set stays held back without it.
+            grant: Grant { seen: Box::new(seen), unjudged: None, ..*grant },
+        }))
+    }
+
+    /// The newest refresh token, which only this process has.
+    #[must_use]
+    pub fn refresh_token(&self) -> Option<RefreshToken> {
+        self.0.grant.seen.record.refresh.as_ref().map(RefreshToken::duplicate)
     }
 
     /// Gives it up, because another sign-in took its place: only the lease is given back.
@@ -172,15 +199,17 @@ impl Flight {
             return self.judge(now, seen, *unjudged);
         }
         self.learn(&seen.record, seen.revision, now);
-        self.memory.trouble = None;
         match (resumed, unfit) {
             (true, _) => self.events.push(Event::Persisted),
             (false, None) => self.events.push(Event::Refreshed),
+            // An answer without any token: whether the one that was sent is spent, nobody knows.
+            (false, Some(_)) if seen.record.journal.is_some() => self.events.push(Event::Uncertain),
             // Callers hear why it is held back; there is nothing new for anybody.
             (false, Some(_)) => {}
         }
         let Some(view) = self.view.clone() else { return self.absent(now) };
         Step::Publish(Ask::new(Publication::Signed(view), move |now, ()| match unfit {
+            None if resumed => self.go_on(now),
             None => self.hand_over(now),
             Some(unfit) => {
                 let message = alloc::format!("the server's answer is not handed out: {unfit}");
@@ -190,11 +219,23 @@ impl Flight {
         }))
     }
 
+    /// What an earlier flight was granted is stored at last: is it what this one is after?
+    fn go_on(mut self: Box<Self>, now: Now) -> Step<Outcome> {
+        let Some(view) = self.view.clone() else { return self.absent(now) };
+        self.memory.trouble = None;
+        if view.meets(&self.goal, now.boot) {
+            return self.end(Ok(view));
+        }
+        // The lease may be old: another is taken.
+        self.release(|flight| flight.load(Self::before_lease))
+    }
+
     /// The exchange did what it could; does it answer what was asked?
     fn hand_over(mut self: Box<Self>, now: Now) -> Step<Outcome> {
         let Some(view) = self.view.clone() else { return self.absent(now) };
         if self.goal.want == Want::Id && view.freshness(Want::Id, now.boot) == Freshness::Expired {
-            return self.fail(now, Error::protocol("the server sends no ID token"), None);
+            let error = view.no_id_token();
+            return self.fail(now, error, None);
         }
         if view.freshness(self.goal.want, now.boot) == Freshness::Expired {
             let error = Error::protocol("the server granted a token that has ended already");
@@ -204,6 +245,7 @@ impl Flight {
         if !view.serves(&Goal { force: Force::No, ..self.goal.clone() }, now.boot) {
             self.events.push(Event::ShorterThanAsked);
         }
+        self.memory.trouble = None;
         self.end(Ok(view))
     }
 
@@ -225,8 +267,12 @@ impl Flight {
             if !same_lineage(loaded.revision, grant.seen.revision) {
                 return self.superseded(now, &grant);
             }
-            let record = loaded.record.as_ref().ok().and_then(|bytes| Record::decode(bytes).ok());
-            let theirs = record.as_ref().and_then(Record::refresh_fingerprint);
+            // Whatever it is that cannot be read: what was granted is not given up for it.
+            let record = match loaded.record.and_then(|bytes| Record::decode(&bytes)) {
+                Ok(record) => record,
+                Err(error) => return self.unpersisted(now, grant, error),
+            };
+            let theirs = record.refresh_fingerprint();
             let mine = Self::fingerprint(&grant.seen);
             let mut grant = grant;
             // A provider that kept the refresh token: the revision tells whether this save happened.
@@ -296,6 +342,7 @@ impl Flight {
         grant: Grant,
         error: StoreError,
     ) -> Step<Outcome> {
+        let resumed = grant.resumed;
         self.learn(&grant.seen.record, grant.seen.revision, now);
         self.events.push(Event::Unpersisted);
         let view = self.view.take().map(|view| {
@@ -305,9 +352,11 @@ impl Flight {
         });
         self.view.clone_from(&view);
         let fit = grant.unfit.is_none();
-        let served = view
-            .clone()
-            .filter(|view| fit && view.freshness(self.goal.want, now.boot) != Freshness::Expired);
+        // Who insists on an exchange is answered by the one that was made for him, no earlier one.
+        let served = view.clone().filter(|view| {
+            let fresh = view.freshness(self.goal.want, now.boot) != Freshness::Expired;
+            fit && if resumed { view.serves(&self.goal, now.boot) } else { fresh }
+        });
         let result = served.ok_or_else(|| Error::from(error));
         let publish = view.map(Publication::Signed);
         let memory = self.memory.clone();
@@ -321,7 +370,14 @@ impl Flight {
 /// is kept: the one it replaced is spent.
 fn merge(record: &mut Record, set: OAuthToken, unfit: Option<Unfit>, now: Now) {
     let set = set.into_parts();
-    record.journal = None;
+    // What an answer without any token says of the one that was sent is anybody's guess.
+    if set.refresh_token.is_some() || set.access_token.is_some() {
+        record.journal = None;
+    }
+    // Nothing further is exchanged for another user, whether or not there is a new refresh token.
+    if matches!(unfit, Some(Unfit::OtherUser | Unfit::MixedUsers)) {
+        record.held = unfit;
+    }
     if let Some(refresh) = set.refresh_token {
         if record.refresh.as_ref() != Some(&refresh) {
             record.seq = record.seq.saturating_add(1);

@@ -121,7 +121,7 @@ pub(crate) fn read<'a>(
         ByStatus::Client if refused => {
             Error::new(ErrorKind::Denied, alloc::format!("the server refused {what}"))
         }
-        ByStatus::Client | ByStatus::Other => Error::config(alloc::format!(
+        ByStatus::Client | ByStatus::Redirect => Error::config(alloc::format!(
             "the server does not take {what}: look at its address and at the API key id"
         )),
         ByStatus::Busy => {

@@ -74,16 +74,15 @@ pub(super) fn json_text(out: &mut SecretBytes, text: &str) {
 }
 
 /// What an answer of Cotter means (protocol page 5.A.5 to 5.A.7).
-pub(crate) fn judge(response: &Response<SecretBytes>, sent: &RefreshToken) -> Answer {
+pub(crate) fn judge(response: &Response<SecretBytes>, secrets: &[&str]) -> Answer {
     let status = by_status(response.status());
     let body = Object::parse(response.body().expose()).ok();
-    let sent = [sent.expose()];
     match (&status, &body) {
         (ByStatus::Success, Some(body)) => Answer::Granted(Box::new(OAuthToken::from_object(body))),
         (ByStatus::Client, Some(body)) if refuses(response.status().as_u16(), body) => {
-            Answer::Refused(heard(response, Some(body), &sent))
+            Answer::Refused(heard(response, Some(body), secrets))
         }
-        _ => settled(response, &status, heard(response, body.as_ref(), &sent)),
+        _ => settled(response, &status, heard(response, body.as_ref(), secrets)),
     }
 }
 
@@ -100,9 +99,9 @@ pub(super) fn refuses(status: u16, body: &Object<'_>) -> bool {
 pub(super) fn heard(
     response: &Response<SecretBytes>,
     body: Option<&Object<'_>>,
-    sent: &[&str],
+    secrets: &[&str],
 ) -> ServerSaid {
-    let text = |name: &str| Some(said::cleaned(&body?.text(name)?, sent));
+    let text = |name: &str| Some(said::cleaned(&body?.text(name)?, secrets));
     let mut heard = ServerSaid::status(response.status().as_u16());
     heard.code = text("type");
     heard.message = text("msg");

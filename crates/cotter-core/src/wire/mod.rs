@@ -50,23 +50,24 @@ pub enum Answer {
 enum ByStatus {
     /// 2xx: the body says.
     Success,
-    /// 408, every 5xx, and what is no status of HTTP: the token may have been spent.
+    /// 408, every 5xx, and what is no final status of HTTP: the token may have been spent.
     Uncertain,
     /// 429.
     Busy,
     /// 4xx that may be a refusal: the body says.
     Client,
-    /// 1xx and redirects: no answer of a token endpoint.
-    Other,
+    /// Redirects: no answer of a token endpoint.
+    Redirect,
 }
 
 fn by_status(status: StatusCode) -> ByStatus {
     match status.as_u16() {
         200..=299 => ByStatus::Success,
         429 => ByStatus::Busy,
-        408 | 500.. => ByStatus::Uncertain,
+        408 => ByStatus::Uncertain,
         400..=499 => ByStatus::Client,
-        _ => ByStatus::Other,
+        300..=399 => ByStatus::Redirect,
+        _ => ByStatus::Uncertain,
     }
 }
 
@@ -75,7 +76,7 @@ fn settled(response: &Response<SecretBytes>, status: &ByStatus, said: ServerSaid
     let retry_after = retry_after::read(response.headers());
     match status {
         ByStatus::Busy => Answer::Busy { said, retry_after },
-        ByStatus::Other | ByStatus::Client => Answer::Misconfigured(said),
+        ByStatus::Redirect | ByStatus::Client => Answer::Misconfigured(said),
         ByStatus::Uncertain | ByStatus::Success => Answer::Uncertain { said, retry_after },
     }
 }

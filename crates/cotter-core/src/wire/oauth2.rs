@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -124,12 +125,12 @@ fn encode(out: &mut SecretBytes, text: &str) {
 /// What an answer means (RFC 6749 sections 5.1 and 5.2).
 pub(crate) fn judge(
     response: &Response<SecretBytes>,
-    sent: &RefreshToken,
+    secrets: &[&str],
     client_secret: Option<&str>,
 ) -> Answer {
     let status = by_status(response.status());
     let body = Object::parse(response.body().expose()).ok();
-    let said = || heard(response, body.as_ref(), sent, client_secret);
+    let said = || heard(response, body.as_ref(), secrets, client_secret);
     let code = body.as_ref().and_then(|body| body.text("error")).filter(|code| !code.is_empty());
     match (&status, &body, code) {
         (ByStatus::Success, Some(body), code) => {
@@ -151,6 +152,11 @@ pub(crate) fn judge(
 fn by_code(response: &Response<SecretBytes>, code: &str, said: ServerSaid) -> Answer {
     match code {
         "invalid_grant" => Answer::Refused(said),
+        "invalid_client" | "unauthorized_client" | "invalid_scope" | "unsupported_grant_type" => {
+            Answer::Misconfigured(said)
+        }
+        // With any other code, only a 4xx says that nothing was spent (rule 17).
+        _ if response.status().is_success() => settled(response, &ByStatus::Uncertain, said),
         "temporarily_unavailable" | "server_error" | "slow_down" => {
             Answer::Busy { said, retry_after: retry_after::read(response.headers()) }
         }
@@ -161,10 +167,10 @@ fn by_code(response: &Response<SecretBytes>, code: &str, said: ServerSaid) -> An
 fn heard(
     response: &Response<SecretBytes>,
     body: Option<&Object<'_>>,
-    sent: &RefreshToken,
+    secrets: &[&str],
     client_secret: Option<&str>,
 ) -> ServerSaid {
-    let secrets = [sent.expose(), client_secret.unwrap_or_default()];
+    let secrets: Vec<&str> = secrets.iter().copied().chain(client_secret).collect();
     let text = |name: &str| Some(said::cleaned(&body?.text(name)?, &secrets));
     let mut heard = ServerSaid::status(response.status().as_u16());
     heard.code = text("error");

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use cotter_core::flow::{self, Context, Outcome, SignIn, Unpersisted};
 use cotter_core::{
-    BootId, BootTime, Capabilities, Event, Expected, Goal, Holder, Lease, LeaseAnswer, LeaseOwner,
-    Lineage, Loaded, Memory, Now, OAuthToken, Policy, Provider, Record, Revision, Rotation,
-    SecretBytes, Step, StoreError, StoreErrorKind, Swap, Timestamp, TransportError, Verify, View,
+    BootId, BootTime, Capabilities, ErrorKind, Event, Expected, Goal, Holder, Lease, LeaseAnswer,
+    LeaseOwner, Lineage, Loaded, Memory, Now, OAuthToken, Policy, Provider, Record, Revision,
+    Rotation, SecretBytes, SignInReason, Step, StoreError, StoreErrorKind, Swap, Timestamp,
+    TransportError, Verdict, Verify, View,
 };
 use http::Response;
 
@@ -49,6 +50,8 @@ pub struct World {
     /// The next lease is taken over from somebody who let it lapse.
     pub lapsed: bool,
     pub replies: VecDeque<Reply>,
+    /// What loads find instead of a readable record.
+    pub unreadable: Option<StoreErrorKind>,
     /// By the number of the save, from 1: what it meets.
     pub saving: BTreeMap<u32, Saving>,
     /// By the number of the request, from 1: what somebody else does while it is under way.
@@ -124,6 +127,19 @@ impl Process {
     /// Flies for `goal`; what comes of it is remembered as a session would.
     pub fn acquire(&mut self, world: &mut World, goal: Goal) -> Result<String, cotter_core::Error> {
         let step = self.begin(world, goal);
+        let outcome = world.drive(step);
+        self.take(outcome)
+    }
+
+    /// What a caller is to do, judged from memory.
+    pub fn verdict(&self, world: &World, goal: &Goal) -> Verdict {
+        self.memory.verdict(self.view.as_deref(), goal, world.now().boot)
+    }
+
+    /// Looks at the store as a session does for all its callers.
+    pub fn look(&mut self, world: &mut World) -> Result<String, cotter_core::Error> {
+        let (memory, view) = (self.memory.clone(), self.view.clone());
+        let step = flow::look(self.context(), memory, view, world.now());
         let outcome = world.drive(step);
         self.take(outcome)
     }
@@ -293,7 +309,10 @@ impl World {
             Step::Load(ask) => {
                 let answer = self.record.as_ref().map(|(revision, record)| Loaded {
                     revision: *revision,
-                    record: Ok(record.duplicate()),
+                    record: match self.unreadable {
+                        Some(kind) => Err(StoreError::new(kind, "planned")),
+                        None => Ok(record.duplicate()),
+                    },
                 });
                 ask.split().1.answer(self.now(), Ok(answer))
             }
@@ -343,4 +362,39 @@ impl World {
             Step::Done(value) => return Ok(value),
         })
     }
+}
+
+pub const GRACE: Rotation = Rotation::Grace(Duration::from_secs(30));
+
+/// A process that is signed in with tokens `a1` and `r1`, which have ended.
+pub fn expired(rotation: Rotation) -> (World, Process) {
+    let (mut world, mut process) = (World::new(), Process::new(rotation));
+    process.sign_in(&mut world, set("a1", "r1"), 1);
+    world.seconds(3601);
+    world.told();
+    (world, process)
+}
+
+/// The same, with tokens that are due but usable.
+pub fn stale(rotation: Rotation) -> (World, Process) {
+    let (mut world, mut process) = (World::new(), Process::new(rotation));
+    process.sign_in(&mut world, set("a1", "r1"), 1);
+    world.seconds(3570);
+    world.told();
+    (world, process)
+}
+
+pub fn refusal() -> Reply {
+    Reply::Body(400, r#"{"error":"invalid_grant"}"#.into())
+}
+
+pub fn reason(error: &cotter_core::Error) -> Option<SignInReason> {
+    match error.kind() {
+        ErrorKind::SignInRequired(reason) => Some(reason),
+        _ => None,
+    }
+}
+
+pub fn is_uncertain(error: &cotter_core::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable { uncertain: true, .. })
 }

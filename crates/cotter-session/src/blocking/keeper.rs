@@ -100,8 +100,7 @@ impl Keeper {
     /// are in use.
     pub fn session(&self, name: &str) -> Result<Session, Error> {
         let (shared, boot) = (&self.shared, self.shared.world.clock.boot());
-        let make = || Ok(Entry::new(shared.common.session_key(name)?, false));
-        let entry = shared.map.entry(name, boot, make)?;
+        let entry = shared.map.entry(name, boot, || shared.common.session_key(name))?;
         Ok(Session::new(Arc::clone(shared), entry))
     }
 
@@ -132,7 +131,7 @@ impl Keeper {
     /// stored yet, and says what is not durable after `deadline`.
     #[must_use]
     pub fn shutdown(&self, deadline: Duration) -> Shutdown {
-        shut_down(&self.shared, &self.shared.map.all(), deadline)
+        shut_down(&self.shared, &self.shared.map.close(), deadline)
     }
 }
 
@@ -145,16 +144,21 @@ pub(super) fn shut_down(
         entry.close();
     }
     let end = clock::deadline(deadline);
-    for entry in entries {
-        while !clock::until(end).is_zero() {
-            if let Some(flight) = entry.flight() {
-                let _ = flight.wait(clock::until(end));
-            } else if let Some((flight, ticket)) = entry.lead_keeping(Flight::new) {
+    let mut left: Vec<_> = entries.iter().collect();
+    // All in turn: a flight that hangs holds up nobody else's tokens.
+    while !clock::until(end).is_zero() {
+        left.retain(|entry| match entry.lead_keeping(Flight::new) {
+            Some((flight, ticket)) => {
                 let _ = flight::fly(shared, entry, &flight, ticket);
-                shared.world.sleeper.sleep(Duration::from_millis(50).min(clock::until(end)));
-            } else {
-                break;
+                entry.has_kept()
             }
+            None => entry.flight().is_some(),
+        });
+        let pause = Duration::from_millis(50).min(clock::until(end));
+        match left.iter().find_map(|entry| entry.flight()) {
+            Some(flight) => drop(flight.wait(pause)),
+            None if left.is_empty() => break,
+            None => shared.world.sleeper.sleep(pause),
         }
     }
     let name = |entry: &Arc<Entry<Flight>>| entry.key().session().to_owned();

@@ -90,14 +90,17 @@ impl Session {
         let name = entry.name_shared();
         let turn = shared.turnstile(&name).lock().unwrap_or_else(PoisonError::into_inner);
         let token = fingerprint(&tokens);
-        if token.is_some_and(|token| shared.map.held_elsewhere(&name, token)) {
+        if token.is_some_and(|token| !shared.map.claim(&name, token)) {
             return Err(held_elsewhere());
         }
         let old = entry.refresh_fingerprint();
         let sign_in = SignIn { tokens, lineage: shared.common.lineage()? };
         let outcome =
             drive(flow::sign_in(cx, sign_in, shared.world.clock.now()), &shared.world, |_| ());
-        outcome.result?;
+        if let Err(error) = outcome.result {
+            shared.map.holds(&name, token, old);
+            return Err(error);
+        }
         if let Some(publication) = &outcome.publish {
             let kept = entry.replace(publication, outcome.memory);
             shared.map.holds(&name, old, token);
@@ -150,13 +153,19 @@ impl Session {
         id(&*self.reach(&Goal::id())?)
     }
 
-    /// The refresh token as it is stored: a plain read, which never refreshes.
+    /// The refresh token as it is stored: a plain read, which never refreshes. One that could not be
+    /// stored yet is read from memory; the stored one is spent then.
     ///
     /// # Errors
     /// `SignInRequired` if there is none; `Store` if it cannot be read.
     pub fn refresh_token(&self) -> Result<RefreshToken, Error> {
-        let cx = self.shared.common.context(self.entry.key());
-        drive(flow::refresh_token(cx, self.entry.memory()), &self.shared.world, |_| ())
+        match self.entry.kept_refresh_token() {
+            Some(token) => Ok(token),
+            None => {
+                let cx = self.shared.common.context(self.entry.key());
+                drive(flow::refresh_token(cx, self.entry.memory()), &self.shared.world, |_| ())
+            }
+        }
     }
 
     /// How the session stands, from what is stored; no network, never a token.
@@ -166,6 +175,7 @@ impl Session {
     pub fn status(&self) -> Result<Status, Error> {
         let cx = self.shared.common.context(self.entry.key());
         let mut status = drive(flow::inspect(cx), &self.shared.world, |_| ())?;
+        status.durable = self.shared.common.store.durable;
         status.unpersisted = self.entry.has_unpersisted_view() && status.state != State::SignedOut;
         Ok(status)
     }
@@ -207,6 +217,7 @@ impl Session {
         let result = drive(step, &shared.world, |publication: &Publication| {
             let mut memory = Memory::default();
             memory.seen = seen;
+            memory.signed_out = true;
             let left = entry.replace(publication, memory);
             shared.map.holds(&name, old, None);
             // The next one may sign in; a server that is slow to revoke holds nobody up.
@@ -255,7 +266,7 @@ impl Session {
                 }
             };
             let (flight, result) = flight;
-            if entry.is_current(crate::entry::Flight::generation(&*flight)) {
+            if entry.answers(&*flight, goal, &result) {
                 return result;
             }
         }

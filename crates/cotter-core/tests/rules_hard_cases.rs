@@ -1,0 +1,371 @@
+//! The rules of a refresh where more than one thing goes wrong: wrong clocks, stores that answer late
+//! or not at all, servers that answer nonsense. Transcripts in virtual time, as in `rules.rs`.
+
+#![allow(missing_docs)]
+
+mod support;
+
+use core::time::Duration;
+
+use cotter_core::{
+    AccessToken, ErrorKind, Event, Goal, Policy, Provider, Rotation, SignInReason, StoreErrorKind,
+    Verdict,
+};
+use support::{
+    GRACE, Process, Reply, Saving, World, expired, grant, is_uncertain, reason, refusal, set, stale,
+};
+
+/// Signed in a minute ago.
+fn fresh() -> (World, Process) {
+    let (mut world, mut process) = (World::new(), Process::new(Rotation::Strict));
+    process.sign_in(&mut world, set("a1", "r1"), 1);
+    world.seconds(60);
+    world.told();
+    (world, process)
+}
+
+/// A set was granted and could not be stored; `heal` says whether the store takes it from now on.
+fn unpersisted(heal: bool) -> (World, Process) {
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.replies.push_back(grant("a2", "r2"));
+    for save in 3..=if heal { 5 } else { 50 } {
+        world.saving.insert(save, Saving::Fails(StoreErrorKind::Full));
+    }
+    assert_eq!(process.acquire(&mut world, Goal::access()).unwrap(), "a2");
+    assert_eq!(process.events, [Event::Unpersisted]);
+    world.seconds(20);
+    world.told();
+    (world, process)
+}
+
+#[test]
+fn rule_01_a_forced_refresh_is_not_answered_by_what_an_earlier_one_could_not_store() {
+    let (mut world, mut process) = unpersisted(true);
+    world.replies.push_back(grant("a3", "r3"));
+    assert_eq!(process.acquire(&mut world, Goal::refresh()).unwrap(), "a3");
+    assert_eq!(world.sent, ["r1", "r2"]);
+    assert_eq!(process.events, [Event::Persisted, Event::Refreshed]);
+    // And where the store still takes nothing, it says so instead of making believe.
+    let (mut world, mut process) = unpersisted(false);
+    let error = process.acquire(&mut world, Goal::refresh()).unwrap_err();
+    assert_eq!(error.store_error().map(|error| error.kind()), Some(StoreErrorKind::Full));
+    assert_eq!(world.sent, ["r1"]);
+    assert_eq!(process.acquire(&mut world, Goal::access()).unwrap(), "a2", "still in use");
+}
+
+#[test]
+fn rule_01_a_token_refused_while_it_is_unpersisted_is_stored_and_then_replaced() {
+    let (mut world, mut process) = unpersisted(true);
+    world.replies.push_back(grant("a3", "r3"));
+    let other = Goal::instead_of(AccessToken::new("a2"));
+    assert_eq!(process.acquire(&mut world, other).unwrap(), "a3");
+    assert_eq!(world.sent, ["r1", "r2"]);
+}
+
+#[test]
+fn rule_01_what_is_stored_only_after_its_end_is_refreshed_like_any_other() {
+    let (mut world, mut process) = unpersisted(true);
+    world.seconds(3700);
+    world.replies.push_back(grant("a3", "r3"));
+    assert_eq!(process.acquire(&mut world, Goal::access()).unwrap(), "a3");
+    assert_eq!(world.sent, ["r1", "r2"]);
+}
+
+#[test]
+fn rule_03_a_grant_is_not_given_up_for_a_record_that_cannot_be_read() {
+    for kind in [StoreErrorKind::KeyMissing, StoreErrorKind::Damaged, StoreErrorKind::Locked] {
+        let (mut world, mut process) = expired(Rotation::Strict);
+        world.replies.push_back(grant("a2", "r2"));
+        world.saving.insert(3, Saving::TimesOut);
+        world.meanwhile.insert(1, Box::new(move |world| world.unreadable = Some(kind)));
+        assert_eq!(process.acquire(&mut world, Goal::access()).unwrap(), "a2", "{kind:?}");
+        assert_eq!(process.events, [Event::Unpersisted]);
+        assert!(world.lease.is_some(), "nobody else may present the journaled token");
+        world.unreadable = None;
+        assert_eq!(process.acquire(&mut world, Goal::access()).unwrap(), "a2");
+        assert_eq!((world.stored_refresh().as_str(), world.lease), ("r2", None));
+        assert_eq!(world.sent, ["r1"]);
+    }
+}
+
+#[test]
+fn rule_04_another_users_set_ends_the_exchanges_even_without_a_refresh_token() {
+    // The access token of an OAuth provider is opaque: the ID token says whose it is.
+    let (mut world, mut process) = (World::new(), Process::new(Rotation::Strict));
+    let whose = |user: &str| {
+        let claims =
+            format!(r#"{{"sub":"{user}","aud":"client","exp":{}}}"#, support::START + 90_000);
+        let part =
+            |text: &str| base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, text);
+        format!("{}.{}.c2ln", part(r#"{"alg":"ES256"}"#), part(&claims))
+    };
+    let login = format!(
+        r#"{{"access_token":"a1","id_token":"{}","refresh_token":"r1","expires_in":3600}}"#,
+        whose("ada")
+    );
+    process.sign_in(&mut world, login.parse().unwrap(), 1);
+    world.seconds(3601);
+    let theirs =
+        format!(r#"{{"access_token":"x","id_token":"{}","expires_in":3600}}"#, whose("eve"));
+    world.server = Some(Box::new(move |_| Reply::Body(200, theirs.clone())));
+    for _ in 0..5 {
+        let error = process.acquire(&mut world, Goal::access()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        world.seconds(120);
+    }
+    assert_eq!(world.sent.len(), 1, "nothing further is exchanged");
+    assert_eq!(world.stored_refresh(), "r1");
+}
+
+#[test]
+fn rule_10_a_time_in_the_future_counts_as_now() {
+    // The wall clock stood a day ahead, the answer was lost; then a reboot with the right clock.
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.wall += 86_400_000;
+    world.replies.push_back(Reply::Lost);
+    process.acquire(&mut world, Goal::access()).unwrap_err();
+    world.wall -= 86_400_000;
+    world.boot_id = 2;
+    world.boot = 5_000;
+    world.replies.push_back(grant("a2", "r2"));
+    let before = world.boot;
+    let mut next = Process::new(Rotation::Strict);
+    assert_eq!(next.acquire(&mut world, Goal::access()).unwrap(), "a2");
+    assert!((10_000..15_000).contains(&(world.boot - before)), "after one send budget");
+    assert_eq!(world.sent, ["r1", "r1"]);
+}
+
+#[test]
+fn rule_10_an_answer_without_any_token_may_have_spent_the_one_that_was_sent() {
+    let (mut world, mut process) = stale(Rotation::Strict);
+    world.replies.push_back(Reply::Body(200, "{}".into()));
+    assert_eq!(process.acquire(&mut world, Goal::access()).unwrap(), "a1");
+    assert!(world.stored().journal.is_some());
+    world.seconds(2);
+    assert_eq!(process.acquire(&mut world, Goal::access()).unwrap(), "a1");
+    assert_eq!(world.sent, ["r1"], "not presented while there is a usable token");
+    world.seconds(60);
+    world.replies.push_back(refusal());
+    let error = process.acquire(&mut world, Goal::access()).unwrap_err();
+    assert_eq!(reason(&error), Some(SignInReason::RotationLost));
+}
+
+#[test]
+fn rule_11_nothing_that_may_be_spent_is_sent_past_the_grace() {
+    // Lost, then told to wait for longer than the grace lasts.
+    let grace = Rotation::Grace(Duration::from_secs(10));
+    for replies in [
+        [Reply::Lost, Reply::With(429, "retry-after", "9"), grant("a2", "r2")],
+        [Reply::Lost, Reply::With(503, "retry-after", "9"), grant("a2", "r2")],
+    ] {
+        let (mut world, mut process) = expired(grace);
+        world.replies.extend(replies);
+        assert!(process.acquire(&mut world, Goal::access()).is_err());
+        assert_eq!(world.sent.len(), 2);
+        assert!(world.stored().journal.is_some(), "the note stays");
+        assert!(process.events.contains(&Event::Uncertain));
+    }
+}
+
+#[test]
+fn rule_15_a_good_token_survives_a_record_that_cannot_be_read_or_is_old() {
+    let (mut world, mut process) = fresh();
+    let old = world.record.as_ref().map(|(revision, record)| (*revision, record.duplicate()));
+    world.replies.push_back(grant("a2", "r2"));
+    process.acquire(&mut world, Goal::refresh()).unwrap();
+    for unreadable in [Some(StoreErrorKind::Damaged), Some(StoreErrorKind::KeyMissing), None] {
+        world.unreadable = unreadable;
+        if unreadable.is_none() {
+            world.record = old.as_ref().map(|(at, record)| (*at, record.duplicate()));
+        }
+        world.seconds(6);
+        assert!(matches!(process.verdict(&world, &Goal::access()), Verdict::Look));
+        assert_eq!(process.look(&mut world).unwrap(), "a2", "{unreadable:?}");
+        assert!(matches!(process.verdict(&world, &Goal::access()), Verdict::Serve));
+    }
+}
+
+#[test]
+fn rule_16_a_missing_id_token_costs_one_exchange_and_not_one_a_call() {
+    let (mut world, mut process) = (World::new(), Process::new(Rotation::Strict));
+    let login = r#"{"access_token":"a1","id_token":"i1","refresh_token":"r1","expires_in":3600}"#;
+    process.sign_in(&mut world, login.parse().unwrap(), 1);
+    world.seconds(100);
+    let mut served = 1;
+    world.server = Some(Box::new(move |_| {
+        served += 1;
+        grant(&format!("a{served}"), &format!("r{served}"))
+    }));
+    for _ in 0..5 {
+        let error = process.acquire(&mut world, Goal::id()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        world.pass(Duration::from_millis(100));
+    }
+    assert_eq!(world.sent.len(), 1);
+    assert!(matches!(process.verdict(&world, &Goal::id()), Verdict::Fail(_)));
+}
+
+#[test]
+fn rule_16_a_late_401_says_nothing_of_the_token_that_has_taken_its_place() {
+    let (mut world, mut process) = fresh();
+    world.server = Some(Box::new(|_| Reply::Body(503, String::new())));
+    let refused = Goal::instead_of(AccessToken::new("a1"));
+    process.acquire(&mut world, refused).unwrap_err();
+    let late = Goal::instead_of(AccessToken::new("a0"));
+    assert!(process.acquire(&mut world, late.clone()).is_err(), "a1 is never served again");
+    let mut other = Process::new(Rotation::Strict);
+    assert!(other.acquire(&mut world, late).is_err(), "in no process");
+    assert!(world.stored().rejected.is_some());
+}
+
+#[test]
+fn rule_17_a_nonsense_answer_of_success_is_no_proof_that_nothing_was_spent() {
+    for body in [r#"{"error":"server_error"}"#, r#"{"error":"slow_down"}"#, "[]", "ok"] {
+        let (mut world, mut process) = expired(Rotation::Strict);
+        world.replies.push_back(Reply::Body(200, body.into()));
+        assert!(is_uncertain(&process.acquire(&mut world, Goal::access()).unwrap_err()), "{body}");
+        assert!(world.stored().journal.is_some(), "{body}");
+        assert_eq!(world.sent.len(), 1, "{body}");
+    }
+}
+
+#[test]
+fn rule_18_pauses_double_for_answers_that_cannot_be_used() {
+    for body in
+        [r#"{"refresh_token":"R"}"#, r#"{"access_token":"a","refresh_token":"R","expires_in":0}"#]
+    {
+        let (mut world, mut process) = expired(Rotation::Strict);
+        let mut served = 1;
+        let body = body.to_owned();
+        world.server = Some(Box::new(move |_| {
+            served += 1;
+            Reply::Body(200, body.replace('R', &format!("r{served}")))
+        }));
+        let mut pauses = Vec::new();
+        for _ in 0..5 {
+            process.acquire(&mut world, Goal::access()).unwrap_err();
+            let until = process.memory.trouble.as_ref().unwrap().until;
+            let pause = until.saturating_since(world.now().boot);
+            pauses.push(pause.as_secs());
+            world.pass(pause);
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16]);
+    }
+}
+
+#[test]
+fn rule_18_a_store_that_fails_is_not_asked_again_by_every_caller() {
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.unreadable = Some(StoreErrorKind::Locked);
+    let error = process.acquire(&mut world, Goal::access()).unwrap_err();
+    assert_eq!(error.store_error().map(|error| error.kind()), Some(StoreErrorKind::Locked));
+    // On a shared store somebody looks now and then; everybody else hears the same.
+    assert!(matches!(process.verdict(&world, &Goal::access()), Verdict::Look));
+    let _ = process.look(&mut world);
+    let Verdict::Fail(same) = process.verdict(&world, &Goal::access()) else {
+        panic!("not failed")
+    };
+    assert_eq!(same.to_string(), error.to_string());
+    // Whoever insists does ask, and everybody does after the pause.
+    assert!(matches!(process.verdict(&world, &Goal::refresh()), Verdict::Fly));
+    world.seconds(2);
+    assert!(matches!(process.verdict(&world, &Goal::access()), Verdict::Fly | Verdict::Look));
+}
+
+#[test]
+fn rule_18_a_note_that_rests_is_not_looked_at_by_every_caller_while_a_token_is_usable() {
+    let (mut world, mut process) = stale(Rotation::Strict);
+    world.replies.push_back(Reply::Lost);
+    process.acquire(&mut world, Goal::access()).unwrap();
+    world.seconds(2);
+    assert_eq!(process.acquire(&mut world, Goal::access()).unwrap(), "a1");
+    assert!(matches!(process.verdict(&world, &Goal::access()), Verdict::Serve));
+    // What others do is noticed all the same, within the interval.
+    Process::new(Rotation::Strict).sign_in(&mut world, set("b1", "s1"), 2);
+    world.seconds(6);
+    assert!(matches!(process.verdict(&world, &Goal::access()), Verdict::Look));
+    assert_eq!(process.look(&mut world).unwrap(), "b1");
+    // And a pause never outlasts the token that it was made for.
+    let (mut world, mut process) = stale(Rotation::Strict);
+    world.replies.push_back(Reply::Lost);
+    process.acquire(&mut world, Goal::access()).unwrap();
+    world.seconds(2);
+    process.acquire(&mut world, Goal::access()).unwrap();
+    world.seconds(24);
+    world.replies.push_back(grant("a2", "r2"));
+    assert!(matches!(process.verdict(&world, &Goal::access()), Verdict::Fly));
+    assert_eq!(process.acquire(&mut world, Goal::access()).unwrap(), "a2");
+}
+
+#[test]
+fn rule_02_after_a_lapsed_lease_with_a_note_even_a_strict_one_rests_a_whole_budget() {
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.replies.push_back(Reply::Lost);
+    process.acquire(&mut world, Goal::access()).unwrap_err();
+    world.seconds(61);
+    world.lapsed = true;
+    world.replies.push_back(grant("a2", "r2"));
+    let before = world.boot;
+    let mut other = Process::new(Rotation::Strict);
+    assert_eq!(other.acquire(&mut world, Goal::access()).unwrap(), "a2");
+    assert!(world.boot - before >= 10_000, "it waited {} ms", world.boot - before);
+}
+
+#[test]
+fn rule_18_a_flight_keeps_to_its_budget_lease_and_all() {
+    // The lease is had at the last moment: one whole send budget is left, and no more.
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.held_for = 88;
+    world.replies.push_back(grant("a2", "r2"));
+    let before = world.boot;
+    assert_eq!(process.acquire(&mut world, Goal::access()).unwrap(), "a2");
+    let waited = Duration::from_millis(world.boot - before);
+    assert!(waited > Duration::from_secs(15), "it waited {waited:?}");
+    let most = process.policy.flight_budget;
+    assert!(waited + world.budgets[0] <= most, "{waited:?} and {:?}", world.budgets[0]);
+    // Retries end with it as well.
+    let (mut world, mut process) = expired(GRACE);
+    process.policy = Policy::default().with_flight_budget(Duration::from_secs(12));
+    world.replies.extend((0..40).map(|_| Reply::Lost));
+    let before = world.boot;
+    process.acquire(&mut world, Goal::access()).unwrap_err();
+    assert!(world.boot - before <= 12_000);
+}
+
+#[test]
+fn rule_23_no_other_token_of_the_record_is_in_what_a_server_said() {
+    let (mut world, mut process) = (World::new(), Process::new(Rotation::Strict));
+    let (access, id, refresh) = ("Qm9yZWFsLW93bC03Nw", "dGlkYWwtaGVyb24tMzE", "Y2luZGVyLWZveC01OA");
+    let login = format!(
+        r#"{{"access_token":"{access}","id_token":"{id}","refresh_token":"{refresh}","expires_in":3600}}"#
+    );
+    process.sign_in(&mut world, login.parse().unwrap(), 1);
+    world.seconds(3601);
+    world.replies.push_back(Reply::Body(
+        400,
+        format!(
+            r#"{{"error":"invalid_client","error_description":"{access} {id} {refresh} end"}}"#
+        ),
+    ));
+    let error = process.acquire(&mut world, Goal::access()).unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert!(shown.contains("end"), "{shown}");
+    for secret in [access, id, refresh] {
+        assert!(!shown.contains(secret) && !shown.contains(&secret[..8]), "{shown}");
+    }
+}
+
+#[test]
+fn absurd_pauses_are_no_panic_and_a_grace_too_short_to_send_in_is_refused() {
+    let (mut world, mut process) = expired(Rotation::Strict);
+    process.policy = process.policy.with_backoff(Duration::MAX, Duration::MAX);
+    world.replies.push_back(Reply::With(429, "retry-after", "99999999999999999999"));
+    process.acquire(&mut world, Goal::access()).unwrap_err();
+    let brief = |millis| {
+        let provider = Provider::oauth2("https://auth.example/token", "client").unwrap();
+        provider.with_rotation(Rotation::Grace(Duration::from_millis(millis))).validate()
+    };
+    assert_eq!(brief(0).unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(brief(999).unwrap_err().kind(), ErrorKind::Config);
+    assert!(brief(1_000).is_ok());
+}

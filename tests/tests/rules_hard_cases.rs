@@ -1,0 +1,371 @@
+//! The rules of a refresh that sessions hold, where more than one thing goes wrong at a time.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cotter::core::{Handed, Step, Verified};
+use cotter::store::Memory;
+use cotter::{
+    AccessToken, ErrorKind, Keeper, Now, OAuthToken, Provider, Session, SignInReason,
+    StoreErrorKind, Verify, blocking,
+};
+use cotter_testkit::{Fault, FaultStore, Gate, ManualClock, Op, ScriptedTransport};
+use cotter_tests::Leap;
+
+type Store = FaultStore<Memory>;
+
+struct World {
+    clock: ManualClock,
+    server: ScriptedTransport,
+    store: Arc<Store>,
+}
+
+fn set(n: u32) -> String {
+    format!(
+        r#"{{"access_token":"at-{n}","id_token":"it-{n}","refresh_token":"rt-{n}","expires_in":3600}}"#
+    )
+}
+
+fn tokens(n: u32) -> OAuthToken {
+    set(n).parse().unwrap()
+}
+
+fn provider() -> Provider {
+    Provider::oauth2("https://auth.example/token", "client").unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        Self::on(Memory::with_clock)
+    }
+
+    fn on(store: fn(Arc<dyn cotter::Clock>) -> Memory) -> Self {
+        let clock = ManualClock::new();
+        let memory = store(Arc::new(clock.clone()));
+        Self {
+            clock,
+            server: ScriptedTransport::new(),
+            store: Arc::new(FaultStore::new(memory)),
+        }
+    }
+
+    fn keeper(&self) -> Keeper {
+        self.keeper_that(Leap(self.clock.clone()))
+    }
+
+    fn keeper_that(&self, sleeper: impl cotter::Sleeper + 'static) -> Keeper {
+        Keeper::builder(provider())
+            .store(Arc::clone(&self.store))
+            .transport(self.server.clone())
+            .clock(self.clock.clone())
+            .sleeper(sleeper)
+            .build()
+            .unwrap()
+    }
+
+    fn threads(&self) -> blocking::Keeper {
+        blocking::Keeper::builder(provider())
+            .store(Arc::clone(&self.store))
+            .transport(self.server.clone())
+            .clock(self.clock.clone())
+            .sleeper(Leap(self.clock.clone()))
+            .build()
+            .unwrap()
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// The next answer holds set `n`, and from its arrival on the store takes nothing.
+    fn grants_into_a_full_store(&self, n: u32) {
+        let store = Arc::clone(&self.store);
+        self.server.answer(move |_| {
+            store.always(Op::Save, Fault::Fail(StoreErrorKind::Full));
+            Ok(http::Response::new(set(n).into_bytes().into()))
+        });
+    }
+}
+
+async fn until(what: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if what() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("it never came");
+}
+
+#[tokio::test]
+async fn rule_01_what_a_dropped_runtime_was_about_to_store_is_stored_under_the_next_one() {
+    let world = World::new();
+    let session = world.keeper().session("ada").unwrap();
+    let gate = Gate::new();
+    let first = std::thread::spawn({
+        let (session, gate) = (session.clone(), gate.clone());
+        let (clock, store) = (world.clock.clone(), Arc::clone(&world.store));
+        world.grants_into_a_full_store(2);
+        move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                session.sign_in(tokens(1)).await.unwrap();
+                clock.advance(Duration::from_secs(3601));
+                assert_eq!(session.access_token().await.unwrap().expose(), "at-2");
+                store.heal();
+                store.on_next(Op::Save, Fault::HangBefore(gate.clone()));
+                // The save in the background is under way when the runtime goes.
+                gate.until_reached_async().await;
+            });
+        }
+    });
+    first.join().unwrap();
+    gate.open();
+    assert!(session.status().await.unwrap().unpersisted);
+    assert_eq!(session.access_token().await.unwrap().expose(), "at-2");
+    let left = session.shutdown(Duration::from_secs(5)).await;
+    assert!(left.is_clean(), "{left:?}");
+    assert_eq!(session.refresh_token().await.unwrap().expose(), "rt-2");
+    assert_eq!(world.server.count(), 1);
+}
+
+/// Sleeps by moving the clock, but what waits in the background waits for ever.
+#[derive(Debug)]
+struct NoBackground(ManualClock);
+
+#[async_trait]
+impl cotter::Sleeper for NoBackground {
+    async fn sleep(&self, duration: Duration) {
+        if duration >= Duration::from_secs(1) {
+            core::future::pending::<()>().await;
+        }
+        self.0.advance(duration);
+    }
+}
+
+#[tokio::test]
+async fn rule_01_a_spent_refresh_token_is_not_handed_out_while_its_successor_is_in_memory() {
+    let world = World::new();
+    let session =
+        world.keeper_that(NoBackground(world.clock.clone())).session("ada").unwrap();
+    session.sign_in(tokens(1)).await.unwrap();
+    world.pass(3601);
+    world.grants_into_a_full_store(2);
+    assert_eq!(session.access_token().await.unwrap().expose(), "at-2");
+    assert_eq!(session.refresh_token().await.unwrap().expose(), "rt-2");
+    // A forced refresh says that the store is full instead of handing out what is there.
+    world.pass(60);
+    let error = session.refresh().await.unwrap_err();
+    assert_eq!(error.store_error().map(cotter::StoreError::kind), Some(StoreErrorKind::Full));
+    assert_eq!(world.server.count(), 1);
+    world.store.heal();
+    world.server.reply(200, set(3));
+    assert_eq!(session.refresh().await.unwrap().expose(), "at-3");
+    assert_eq!(world.server.requests()[1].text().matches("rt-2").count(), 1);
+}
+
+/// Panics where it is told to.
+#[derive(Clone, Debug, Default)]
+struct Panics(Arc<AtomicBool>);
+
+impl Verify for Panics {
+    fn verify(&self, _: Handed, _: Now) -> Step<Verified> {
+        assert!(!self.0.load(Ordering::SeqCst), "as planned");
+        Step::Done(Verified::Sound)
+    }
+}
+
+#[tokio::test]
+async fn rule_04_a_verifier_that_panics_costs_no_rotated_token() {
+    let world = World::new();
+    let panics = Panics::default();
+    let session = Session::builder(provider())
+        .store(Arc::clone(&world.store))
+        .transport(world.server.clone())
+        .clock(world.clock.clone())
+        .verify_with(panics.clone())
+        .build()
+        .unwrap();
+    session.sign_in(tokens(1)).await.unwrap();
+    world.pass(3601);
+    world.server.reply(200, set(2));
+    panics.0.store(true, Ordering::SeqCst);
+    assert_eq!(session.access_token().await.unwrap_err().kind(), ErrorKind::Protocol);
+    assert!(session.status().await.unwrap().held);
+    assert_eq!(session.refresh_token().await.unwrap().expose(), "rt-2");
+}
+
+#[test]
+fn rule_04_a_verifier_that_panics_does_not_unwind_into_its_callers_thread() {
+    let world = World::new();
+    let panics = Panics::default();
+    let session = blocking::Session::builder(provider())
+        .store(Arc::clone(&world.store))
+        .transport(world.server.clone())
+        .clock(world.clock.clone())
+        .verify_with(panics.clone())
+        .build()
+        .unwrap();
+    session.sign_in(tokens(1)).unwrap();
+    world.pass(3601);
+    world.server.reply(200, set(2));
+    panics.0.store(true, Ordering::SeqCst);
+    assert_eq!(session.access_token().unwrap_err().kind(), ErrorKind::Protocol);
+    assert_eq!(session.refresh_token().unwrap().expose(), "rt-2");
+}
+
+#[tokio::test]
+async fn rule_05_who_is_signed_out_during_the_first_flight_hears_of_a_sign_out() {
+    let world = World::new();
+    world.keeper().session("ada").unwrap().sign_in(tokens(1)).await.unwrap();
+    world.pass(3601);
+    // Another process: it has seen nothing of this session yet.
+    let session = world.keeper().session("ada").unwrap();
+    let gate = Gate::new();
+    world.server.hang_until(&gate);
+    world.server.reply(200, set(2));
+    let waiting = tokio::spawn({
+        let session = session.clone();
+        async move { session.access_token().await }
+    });
+    until(|| world.server.count() == 1).await;
+    session.sign_out().await.unwrap();
+    let signed_out = ErrorKind::SignInRequired(SignInReason::SignedOut);
+    assert_eq!(waiting.await.unwrap().unwrap_err().kind(), signed_out);
+    gate.open();
+    assert_eq!(session.access_token().await.unwrap_err().kind(), signed_out);
+}
+
+#[tokio::test]
+async fn rule_12_nobody_fails_for_what_somebody_else_asked_for() {
+    let world = World::on(Memory::shared_with_clock);
+    let (here, there) = (world.keeper(), world.keeper());
+    let (here, there) = (here.session("ada").unwrap(), there.session("ada").unwrap());
+    there.sign_in(tokens(1)).await.unwrap();
+    here.access_token().await.unwrap();
+    world.pass(3601);
+    let gate = Gate::new();
+    world.store.on_next(Op::Load, Fault::HangBefore(gate.clone()));
+    let long = tokio::spawn({
+        let here = here.clone();
+        async move { here.access_token_valid_for(Duration::from_secs(7200)).await }
+    });
+    gate.until_reached_async().await;
+    let plain = tokio::spawn({
+        let here = here.clone();
+        async move { here.access_token().await }
+    });
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    world.server.reply(200, set(2));
+    assert_eq!(there.access_token().await.unwrap().expose(), "at-2");
+    gate.open();
+    // No token lives for two hours; that is no concern of who wants one for now.
+    assert_eq!(long.await.unwrap().unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(plain.await.unwrap().unwrap().expose(), "at-2");
+}
+
+#[tokio::test]
+async fn rule_12_of_two_sign_ins_with_one_refresh_token_at_once_one_is_refused() {
+    let world = World::new();
+    let keeper = world.keeper();
+    let gate = Gate::new();
+    world.store.on_next(Op::Load, Fault::HangBefore(gate.clone()));
+    let ada = keeper.session("ada").unwrap();
+    let first = tokio::spawn(async move { ada.sign_in(tokens(1)).await });
+    gate.until_reached_async().await;
+    let grace = keeper.session("grace").unwrap();
+    assert_eq!(grace.sign_in(tokens(1)).await.unwrap_err().kind(), ErrorKind::Config);
+    gate.open();
+    first.await.unwrap().unwrap();
+    // What came to nothing holds nothing.
+    world.store.on_next(Op::Load, Fault::Fail(StoreErrorKind::Locked));
+    assert!(grace.sign_in(tokens(3)).await.is_err());
+    keeper.session("ida").unwrap().sign_in(tokens(3)).await.unwrap();
+}
+
+#[tokio::test]
+async fn rule_15_a_fresh_token_is_served_whatever_the_store_says() {
+    for kind in [StoreErrorKind::Damaged, StoreErrorKind::KeyMissing, StoreErrorKind::Other] {
+        let world = World::on(Memory::shared_with_clock);
+        let session = world.keeper().session("ada").unwrap();
+        session.sign_in(tokens(1)).await.unwrap();
+        world.store.always(Op::Load, Fault::Fail(kind));
+        world.pass(6);
+        for _ in 0..3 {
+            assert_eq!(session.access_token().await.unwrap().expose(), "at-1", "{kind:?}");
+        }
+    }
+    // And a session says what its store's word is worth.
+    let world = World::new();
+    let session = world.keeper().session("ada").unwrap();
+    session.sign_in(tokens(1)).await.unwrap();
+    assert!(!session.status().await.unwrap().durable, "memory ends with the process");
+}
+
+#[tokio::test]
+async fn rule_19_after_a_shutdown_no_session_flies_not_even_one_that_was_not_in_memory() {
+    let world = World::new();
+    world.keeper().session("ada").unwrap().sign_in(tokens(1)).await.unwrap();
+    world.pass(3601);
+    let keeper = world.keeper();
+    assert!(keeper.shutdown(Duration::from_secs(1)).await.is_clean());
+    let error = keeper.session("ada").unwrap().access_token().await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    let threads = world.threads();
+    assert!(threads.shutdown(Duration::from_secs(1)).is_clean());
+    assert!(threads.session("ada").unwrap().access_token().is_err());
+    assert_eq!(world.server.count(), 0);
+}
+
+#[test]
+fn rule_19_a_flight_that_hangs_keeps_nobody_elses_tokens_from_being_stored() {
+    for _ in 0..10 {
+        let world = World::new();
+        let keeper = world.threads();
+        let (ada, grace) = (keeper.session("ada").unwrap(), keeper.session("grace").unwrap());
+        ada.sign_in(tokens(1)).unwrap();
+        grace.sign_in(tokens(11)).unwrap();
+        world.pass(3601);
+        world.grants_into_a_full_store(12);
+        grace.access_token().unwrap();
+        world.store.heal();
+        let gate = Gate::new();
+        world.server.hang_until(&gate);
+        world.server.reply(200, set(2));
+        std::thread::scope(|scope| {
+            let flight = scope.spawn(|| ada.access_token());
+            while world.server.count() < 2 {
+                std::thread::yield_now();
+            }
+            let left = keeper.shutdown(Duration::from_millis(300));
+            gate.open();
+            flight.join().unwrap().unwrap();
+            assert!(left.not_durable.is_empty(), "{left:?}");
+            assert_eq!(left.unfinished, ["ada"]);
+        });
+    }
+}
+
+#[tokio::test]
+async fn after_a_laptops_sleep_nobody_gets_the_token_that_ended_meanwhile() {
+    let world = World::new();
+    let session = world.keeper().session("ada").unwrap();
+    session.sign_in(tokens(1)).await.unwrap();
+    assert_eq!(session.access_token().await.unwrap().expose(), "at-1");
+    world.clock.suspend(Duration::from_secs(8 * 3600));
+    assert!(session.cached_access_token().is_none());
+    world.server.reply(200, set(2));
+    assert_eq!(session.access_token().await.unwrap().expose(), "at-2");
+    // The same where the lid was closed and the wall clock stood still or was set back on waking.
+    world.clock.suspend(Duration::from_secs(8 * 3600));
+    world.clock.step_wall(-9 * 3600);
+    assert!(session.cached_access_token().is_none());
+    assert_ne!(session.access_token().await.ok(), Some(AccessToken::new("at-2")));
+}
