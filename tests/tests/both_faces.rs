@@ -344,6 +344,9 @@ both! {
         assert_eq!(error.store_error().map(cotter::StoreError::kind), Some(StoreErrorKind::Full));
         assert_eq!(rig.requests(), 0);
         rig.store.heal();
+        // Everybody hears the same until the pause after a failure is over.
+        assert!(session.access().unwrap_err().store_error().is_some());
+        rig.clock.advance(Duration::from_secs(2));
         session.access().unwrap();
         assert_in_step(&rig, &*session);
     }

@@ -46,11 +46,7 @@ impl World {
     fn on(store: fn(Arc<dyn cotter::Clock>) -> Memory) -> Self {
         let clock = ManualClock::new();
         let memory = store(Arc::new(clock.clone()));
-        Self {
-            clock,
-            server: ScriptedTransport::new(),
-            store: Arc::new(FaultStore::new(memory)),
-        }
+        Self { clock, server: ScriptedTransport::new(), store: Arc::new(FaultStore::new(memory)) }
     }
 
     fn keeper(&self) -> Keeper {
@@ -151,8 +147,7 @@ impl cotter::Sleeper for NoBackground {
 #[tokio::test]
 async fn rule_01_a_spent_refresh_token_is_not_handed_out_while_its_successor_is_in_memory() {
     let world = World::new();
-    let session =
-        world.keeper_that(NoBackground(world.clock.clone())).session("ada").unwrap();
+    let session = world.keeper_that(NoBackground(world.clock.clone())).session("ada").unwrap();
     session.sign_in(tokens(1)).await.unwrap();
     world.pass(3601);
     world.grants_into_a_full_store(2);

@@ -22,25 +22,26 @@ pub struct Visible<T> {
     pub fresh_until: BootTime,
     /// Until then it may be handed out.
     pub usable_until: BootTime,
-    /// When it was issued; [`BootTime::PAST`] if before this boot.
+    /// When an exchange brought it; [`BootTime::PAST`] if that was before this boot, or if it came
+    /// from a sign-in, after which an exchange may bring another.
     pub received: BootTime,
     /// Its whole life.
     pub total: Duration,
 }
 
 impl<T> Visible<T> {
-    fn new(timed: &Timed<T>, now: Now, policy: &Policy, jitter: Duration) -> Self
+    fn new(timed: &Timed<T>, exchanged: bool, now: Now, policy: &Policy, jitter: Duration) -> Self
     where
         T: Clone,
     {
         let total = timed.life.total;
-        // How much of its life has passed, by whichever clock says more: counts imported tokens too.
+        // How much of its life has passed, by whichever clock says more.
         let age = total.saturating_sub(timed.life.left(now));
         Self {
             token: timed.token.clone(),
             fresh_until: timed.life.fresh_until(now, policy, jitter),
             usable_until: timed.life.usable_until(now, policy),
-            received: now.boot.saturating_sub(age),
+            received: if exchanged { now.boot.saturating_sub(age) } else { BootTime::PAST },
             total,
         }
     }
@@ -98,8 +99,11 @@ impl View {
         shared: bool,
         rejected: Option<Fingerprint>,
     ) -> Self {
-        let mut access =
-            record.access.as_ref().map(|access| Visible::new(access, now, policy, jitter));
+        let exchanged = record.exchanged;
+        let mut access = record
+            .access
+            .as_ref()
+            .map(|access| Visible::new(access, exchanged, now, policy, jitter));
         if let Some(shown) = &mut access {
             let fingerprint = Some(Fingerprint::of(shown.token.expose()));
             if fingerprint == record.rejected || fingerprint == rejected {
@@ -111,7 +115,7 @@ impl View {
             revision,
             seq: record.seq,
             access,
-            id: record.id.as_ref().map(|id| Visible::new(id, now, policy, jitter)),
+            id: record.id.as_ref().map(|id| Visible::new(id, exchanged, now, policy, jitter)),
             refresh: record.refresh_fingerprint(),
             look_again: if shared {
                 now.boot.saturating_add(policy.look_again)
@@ -238,13 +242,10 @@ impl View {
                 Some(self.no_id_token())
             }
             Force::No
-                if goal.want == Want::Access
-                    && self.has_usable_access(boot)
+                if self.freshness(goal.want, boot) != Freshness::Expired
                     && !self.lasts(goal, boot) =>
             {
-                Some(Error::config(
-                    "no access token of this provider lives as long as was asked for",
-                ))
+                Some(Error::config("no token of this provider lives as long as was asked for"))
             }
             Force::No => None,
         }
@@ -304,6 +305,12 @@ impl Goal {
     #[must_use]
     pub fn id() -> Self {
         Self { want: Want::Id, ..Self::default() }
+    }
+
+    /// An ID token that is usable for this long.
+    #[must_use]
+    pub fn id_for(at_least: Duration) -> Self {
+        Self { at_least, ..Self::id() }
     }
 
     /// A new access token, whatever is there.

@@ -206,6 +206,32 @@ fn rule_16_a_missing_id_token_costs_one_exchange_and_not_one_a_call() {
 }
 
 #[test]
+fn rule_16_what_a_sign_in_brought_was_not_granted_by_an_exchange() {
+    let brief = r#"{"access_token":"a1","refresh_token":"r1","expires_in":30}"#;
+    for goal in [Goal::access_for(Duration::from_secs(60)), Goal::id(), Goal::refresh()] {
+        let (mut world, mut process) = (World::new(), Process::new(Rotation::Strict));
+        process.sign_in(&mut world, brief.parse().unwrap(), 1);
+        let answer =
+            r#"{"access_token":"a2","id_token":"i2","refresh_token":"r2","expires_in":3600}"#;
+        world.replies.push_back(Reply::Body(200, answer.into()));
+        assert!(matches!(process.verdict(&world, &goal), Verdict::Fly), "{goal:?}");
+        // Whatever comes of it: it is asked for. (An opaque ID token has no end, so it is no use.)
+        let _ = process.acquire(&mut world, goal);
+        assert_eq!(world.sent.len(), 1);
+    }
+    // What an exchange brought is another matter, for any process.
+    let (mut world, mut process) = (World::new(), Process::new(Rotation::Strict));
+    process.sign_in(&mut world, brief.parse().unwrap(), 1);
+    world.replies.push_back(grant("a2", "r2"));
+    for goal in [Goal::access_for(Duration::from_secs(7200)), Goal::id_for(Duration::from_secs(1))]
+    {
+        let _ = process.acquire(&mut world, goal.clone());
+        assert!(Process::new(Rotation::Strict).acquire(&mut world, goal).is_err());
+    }
+    assert_eq!(world.sent.len(), 1);
+}
+
+#[test]
 fn rule_16_a_late_401_says_nothing_of_the_token_that_has_taken_its_place() {
     let (mut world, mut process) = fresh();
     world.server = Some(Box::new(|_| Reply::Body(503, String::new())));
@@ -251,6 +277,43 @@ fn rule_18_pauses_double_for_answers_that_cannot_be_used() {
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16]);
     }
+}
+
+#[test]
+fn rule_18_no_process_asks_a_server_that_has_asked_to_wait() {
+    for (status, uncertain) in [(429, false), (503, true)] {
+        let (mut world, mut process) = expired(Rotation::Strict);
+        world.replies.push_back(Reply::With(status, "retry-after", "3600"));
+        let error = process.acquire(&mut world, Goal::access()).unwrap_err();
+        assert_eq!(is_uncertain(&error), uncertain);
+        world.seconds(60);
+        for goal in [Goal::access(), Goal::refresh()] {
+            let error = Process::new(Rotation::Strict).acquire(&mut world, goal).unwrap_err();
+            let left = error.retry_after().unwrap().as_secs();
+            assert!((3500..=3541).contains(&left), "{status}: {left}");
+        }
+        assert_eq!(world.sent.len(), 1, "{status}");
+        world.seconds(3600);
+        world.replies.push_back(grant("a2", "r2"));
+        let mut other = Process::new(Rotation::Strict);
+        assert_eq!(other.acquire(&mut world, Goal::access()).unwrap(), "a2");
+        assert!(world.stored().asked_to_wait.is_none());
+    }
+    // Neither a clock that was set back nor a server that knows no measure locks anybody out.
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.replies.push_back(Reply::With(429, "retry-after", "99999999"));
+    process.acquire(&mut world, Goal::access()).unwrap_err();
+    world.seconds(24 * 3600 + 1);
+    world.replies.push_back(grant("a2", "r2"));
+    let mut other = Process::new(Rotation::Strict);
+    assert_eq!(other.acquire(&mut world, Goal::access()).unwrap(), "a2");
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.replies.push_back(Reply::With(429, "retry-after", "3600"));
+    process.acquire(&mut world, Goal::access()).unwrap_err();
+    world.wall -= 90_000;
+    world.replies.push_back(grant("a2", "r2"));
+    let mut other = Process::new(Rotation::Strict);
+    assert_eq!(other.acquire(&mut world, Goal::access()).unwrap(), "a2");
 }
 
 #[test]

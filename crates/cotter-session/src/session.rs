@@ -164,6 +164,14 @@ impl Session {
         id(&*Box::pin(self.reach(Goal::id())).await?)
     }
 
+    /// An ID token that stays valid for `duration`, where the provider's live that long.
+    ///
+    /// # Errors
+    /// As [`id_token`](Self::id_token); `Config` if one granted just now does not.
+    pub async fn id_token_valid_for(&self, duration: Duration) -> Result<IdToken, Error> {
+        id(&*Box::pin(self.reach(Goal::id_for(duration))).await?)
+    }
+
     /// The refresh token as it is stored: a plain read, which never refreshes. One that could not be
     /// stored yet is read from memory; the stored one is spent then.
     ///

@@ -370,6 +370,7 @@ impl Flight {
 /// is kept: the one it replaced is spent.
 fn merge(record: &mut Record, set: OAuthToken, unfit: Option<Unfit>, now: Now) {
     let set = set.into_parts();
+    record.asked_to_wait = None;
     // What an answer without any token says of the one that was sent is anybody's guess.
     if set.refresh_token.is_some() || set.access_token.is_some() {
         record.journal = None;
@@ -394,6 +395,7 @@ fn merge(record: &mut Record, set: OAuthToken, unfit: Option<Unfit>, now: Now) {
     }
     record.refusal = None;
     record.rejected = None;
+    record.exchanged = true;
     if let Some(access) = set.access_token {
         let life = Life::granted(now, &peek(access.expose()), set.expires_in);
         record.access = Some(Timed { token: access, life });
