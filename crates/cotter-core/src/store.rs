@@ -250,6 +250,10 @@ pub trait TokenStore: Send + Sync + fmt::Debug {
 }
 
 /// Keeps records, blocking the thread; the contract of [`TokenStore`].
+///
+/// The blocking face calls it on its callers' threads, where nobody can call back a call that hangs. What
+/// may hang (a daemon, another process's lock) is therefore bounded by the store itself: it answers
+/// [`StoreErrorKind::Timeout`] where a write may have happened, [`StoreErrorKind::Locked`] where it has not.
 pub trait BlockingTokenStore: Send + Sync + fmt::Debug {
     /// What this store can do; constant for its life.
     fn capabilities(&self) -> Capabilities;

@@ -22,11 +22,9 @@ pub struct Visible<T> {
     pub fresh_until: BootTime,
     /// Until then it may be handed out.
     pub usable_until: BootTime,
-    /// When an exchange brought it; [`BootTime::PAST`] if that was before this boot, or if it came
-    /// from a sign-in, after which an exchange may bring another.
-    pub received: BootTime,
-    /// Its whole life.
-    pub total: Duration,
+    /// Until then it was granted a moment ago, and another exchange would bring the same (rule 16);
+    /// [`BootTime::PAST`] if it came from a sign-in.
+    pub recent_until: BootTime,
 }
 
 impl<T> Visible<T> {
@@ -37,12 +35,16 @@ impl<T> Visible<T> {
         let total = timed.life.total;
         // How much of its life has passed, by whichever clock says more.
         let age = total.saturating_sub(timed.life.left(now));
+        let moment = Duration::from_secs(10).min(total / 2).saturating_sub(age);
         Self {
             token: timed.token.clone(),
             fresh_until: timed.life.fresh_until(now, policy, jitter),
             usable_until: timed.life.usable_until(now, policy),
-            received: if exchanged { now.boot.saturating_sub(age) } else { BootTime::PAST },
-            total,
+            recent_until: if exchanged && !moment.is_zero() {
+                now.boot.saturating_add(moment)
+            } else {
+                BootTime::PAST
+            },
         }
     }
 
@@ -59,11 +61,8 @@ impl<T> Visible<T> {
 
     /// Whether it was granted so recently that asking again at once would bring the same.
     fn just_granted(&self, boot: BootTime) -> Option<Duration> {
-        if self.received == BootTime::PAST {
-            return None;
-        }
-        let moment = Duration::from_secs(10).min(self.total / 2);
-        moment.checked_sub(boot.saturating_since(self.received)).filter(|left| !left.is_zero())
+        let left = self.recent_until.saturating_since(boot);
+        (!left.is_zero()).then_some(left)
     }
 }
 

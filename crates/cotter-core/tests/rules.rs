@@ -326,7 +326,7 @@ fn rule_16_a_token_rejected_right_after_its_grant_is_not_exchanged_again() {
     let error = process.acquire(&mut world, again.clone()).unwrap_err();
     assert!(error.retry_after().is_some_and(|after| after <= Duration::from_secs(10)));
     // From now on the current one is never served again, not even for a late 401 of another.
-    assert!(process.acquire(&mut world, stale.clone()).unwrap_err().retry_after().is_some());
+    assert!(process.acquire(&mut world, stale).unwrap_err().retry_after().is_some());
     assert_eq!(world.sent.len(), 1);
     world.seconds(11);
     world.replies.push_back(grant("a3", "r3"));

@@ -1,7 +1,7 @@
 //! The rules of a refresh where more than one thing goes wrong: wrong clocks, stores that answer late
 //! or not at all, servers that answer nonsense. Transcripts in virtual time, as in `rules.rs`.
 
-#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
 
