@@ -91,25 +91,6 @@ pub struct Refusal {
     pub code: String,
 }
 
-/// A server's `Retry-After`, kept so that no other process asks in the meantime either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AskedToWait {
-    /// When it asked.
-    pub at: Timestamp,
-    /// Until when.
-    pub until: Timestamp,
-}
-
-impl AskedToWait {
-    pub(crate) fn for_a_while(now: Now, wait: Duration) -> Self {
-        Self { at: now.wall, until: now.wall.saturating_add(wait.min(LONGEST_WAIT)) }
-    }
-}
-
-/// The longest wait that is believed across processes.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
-
 /// A token with its life.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "two parts, both needed")]
@@ -152,8 +133,6 @@ pub struct Record {
     pub rejected: Option<Fingerprint>,
     /// Whether the access token came from an exchange, and not from a sign-in.
     pub exchanged: bool,
-    /// Until when the server has asked everybody to wait.
-    pub asked_to_wait: Option<AskedToWait>,
     /// Fields of a newer cotter, carried along.
     pub(crate) unknown: Vec<(u8, SecretBytes)>,
 }
@@ -176,7 +155,6 @@ impl Record {
             rotates: self.rotates,
             rejected: self.rejected,
             exchanged: self.exchanged,
-            asked_to_wait: self.asked_to_wait,
             unknown: self.unknown.iter().map(|(tag, value)| (*tag, value.duplicate())).collect(),
         }
     }
@@ -209,14 +187,10 @@ impl Record {
     /// The refusal that binds the stored refresh token and has not lapsed.
     pub(crate) fn standing_refusal(&self, now: Now) -> Option<&Refusal> {
         let refusal = self.refusal.as_ref()?;
-        let stands = !has_lapsed(refusal.at, refusal.until, now);
-        (stands && self.refresh_is(refusal.token)).then_some(refusal)
-    }
-
-    /// How long the server still wants to be left alone.
-    pub(crate) fn wait_left(&self, now: Now) -> Option<Duration> {
-        let wait = self.asked_to_wait?;
-        (!has_lapsed(wait.at, wait.until, now)).then(|| wait.until.saturating_since(now.wall))
+        // A clock that was set back does not make a refusal last for ever.
+        let lapsed = now.wall >= refusal.until
+            || now.wall < refusal.at.saturating_sub(Duration::from_secs(60));
+        (!lapsed && self.refresh_is(refusal.token)).then_some(refusal)
     }
 
     /// The bytes to store.
@@ -263,9 +237,6 @@ impl Record {
         }
         if self.exchanged {
             out.field(tag::EXCHANGED, &[1]);
-        }
-        if let Some(wait) = &self.asked_to_wait {
-            out.field(tag::ASKED_TO_WAIT, &wait_bytes(wait));
         }
         for (tag, value) in &self.unknown {
             out.field(*tag, value.expose());
@@ -336,7 +307,6 @@ impl Record {
                 tag::ROTATES => record.rotates = value == [1],
                 tag::REJECTED => record.rejected = Some(Fingerprint(value.try_into().ok()?)),
                 tag::EXCHANGED => record.exchanged = value == [1],
-                tag::ASKED_TO_WAIT => record.asked_to_wait = Some(read_wait(value)?),
                 unknown => record.unknown.push((unknown, SecretBytes::from(value))),
             }
         }
@@ -365,7 +335,6 @@ mod tag {
     pub(super) const ROTATES: u8 = 14;
     pub(super) const REJECTED: u8 = 15;
     pub(super) const EXCHANGED: u8 = 16;
-    pub(super) const ASKED_TO_WAIT: u8 = 17;
 }
 
 struct Writer {
@@ -476,27 +445,6 @@ fn read_refusal(value: &[u8]) -> Option<Refusal> {
         rotation_lost: *value.get(36)? == 1,
         code: text(value.get(37..)?)?.to_owned(),
     })
-}
-
-fn wait_bytes(wait: &AskedToWait) -> [u8; 16] {
-    let mut out = [0; 16];
-    out[..8].copy_from_slice(&wait.at.as_unix_millis().to_be_bytes());
-    out[8..].copy_from_slice(&wait.until.as_unix_millis().to_be_bytes());
-    out
-}
-
-fn read_wait(value: &[u8]) -> Option<AskedToWait> {
-    let value: &[u8; 16] = value.try_into().ok()?;
-    Some(AskedToWait {
-        at: Timestamp::from_unix_millis(i64::from_be_bytes(part(value, 0)?)),
-        until: Timestamp::from_unix_millis(i64::from_be_bytes(part(value, 8)?)),
-    })
-}
-
-/// Whether what holds from one time until another is over. A clock that was set back does not make it
-/// last for ever.
-fn has_lapsed(at: Timestamp, until: Timestamp, now: Now) -> bool {
-    now.wall >= until || now.wall < at.saturating_sub(Duration::from_secs(60))
 }
 
 fn part<const N: usize>(value: &[u8], from: usize) -> Option<[u8; N]> {

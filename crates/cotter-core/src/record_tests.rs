@@ -40,10 +40,6 @@ fn full() -> Record {
         rotates: true,
         rejected: Some(Fingerprint::of("PLANTED-ACCESS")),
         exchanged: true,
-        asked_to_wait: Some(AskedToWait {
-            at: Timestamp::from_unix_seconds(1_767_225_600),
-            until: Timestamp::from_unix_seconds(1_767_225_660),
-        }),
         unknown: vec![(200, SecretBytes::from(b"from the future".to_vec()))],
     }
 }
@@ -63,7 +59,6 @@ fn every_field_survives_its_bytes() {
     assert_eq!(back.refusal, record.refusal);
     assert_eq!(back.rejected, record.rejected);
     assert_eq!((back.seq, back.rotates, back.exchanged), (7, true, true));
-    assert_eq!(back.asked_to_wait, record.asked_to_wait);
     assert_eq!(back.unknown.len(), 1);
 }
 
@@ -73,7 +68,7 @@ fn the_first_version_still_loads() {
     let golden = include_bytes!("../tests/golden/record-v1.bin");
     let record = Record::decode(&SecretBytes::from(golden.as_slice())).unwrap();
     // Fields that it does not know yet are as if nothing had been written of them.
-    let first = Record { exchanged: false, asked_to_wait: None, ..full() };
+    let first = Record { exchanged: false, ..full() };
     assert_eq!(record.encode(), first.encode());
 }
 

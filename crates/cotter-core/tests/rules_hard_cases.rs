@@ -280,43 +280,6 @@ fn rule_18_pauses_double_for_answers_that_cannot_be_used() {
 }
 
 #[test]
-fn rule_18_no_process_asks_a_server_that_has_asked_to_wait() {
-    for (status, uncertain) in [(429, false), (503, true)] {
-        let (mut world, mut process) = expired(Rotation::Strict);
-        world.replies.push_back(Reply::With(status, "retry-after", "3600"));
-        let error = process.acquire(&mut world, Goal::access()).unwrap_err();
-        assert_eq!(is_uncertain(&error), uncertain);
-        world.seconds(60);
-        for goal in [Goal::access(), Goal::refresh()] {
-            let error = Process::new(Rotation::Strict).acquire(&mut world, goal).unwrap_err();
-            let left = error.retry_after().unwrap().as_secs();
-            assert!((3500..=3541).contains(&left), "{status}: {left}");
-        }
-        assert_eq!(world.sent.len(), 1, "{status}");
-        world.seconds(3600);
-        world.replies.push_back(grant("a2", "r2"));
-        let mut other = Process::new(Rotation::Strict);
-        assert_eq!(other.acquire(&mut world, Goal::access()).unwrap(), "a2");
-        assert!(world.stored().asked_to_wait.is_none());
-    }
-    // Neither a clock that was set back nor a server that knows no measure locks anybody out.
-    let (mut world, mut process) = expired(Rotation::Strict);
-    world.replies.push_back(Reply::With(429, "retry-after", "99999999"));
-    process.acquire(&mut world, Goal::access()).unwrap_err();
-    world.seconds(24 * 3600 + 1);
-    world.replies.push_back(grant("a2", "r2"));
-    let mut other = Process::new(Rotation::Strict);
-    assert_eq!(other.acquire(&mut world, Goal::access()).unwrap(), "a2");
-    let (mut world, mut process) = expired(Rotation::Strict);
-    world.replies.push_back(Reply::With(429, "retry-after", "3600"));
-    process.acquire(&mut world, Goal::access()).unwrap_err();
-    world.wall -= 90_000;
-    world.replies.push_back(grant("a2", "r2"));
-    let mut other = Process::new(Rotation::Strict);
-    assert_eq!(other.acquire(&mut world, Goal::access()).unwrap(), "a2");
-}
-
-#[test]
 fn rule_18_a_store_that_fails_is_not_asked_again_by_every_caller() {
     let (mut world, mut process) = expired(Rotation::Strict);
     world.unreadable = Some(StoreErrorKind::Locked);

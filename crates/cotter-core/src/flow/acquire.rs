@@ -262,9 +262,6 @@ impl Flight {
                 }));
             }
         }
-        if let Some(left) = record.wait_left(now) {
-            return Some(Error::unavailable("the server has asked to wait", Some(left), false));
-        }
         // A note that stands while somebody else has the lease is of an exchange under way, not of
         // one that was cut off: only under the lease does it say anything.
         if self.cx.store.lease && self.lease.is_none() {

@@ -11,7 +11,7 @@ use super::acquire::{Flight, Seen};
 use crate::error::{Error, ServerSaid, SignInReason};
 use crate::event::Event;
 use crate::provider::Rotation;
-use crate::record::{AskedToWait, Fingerprint, Journal, Record, Refusal};
+use crate::record::{Fingerprint, Journal, Record, Refusal};
 use crate::revision::Revision;
 use crate::secret::SecretBytes;
 use crate::step::{Ask, Save, Send, Step};
@@ -157,7 +157,7 @@ impl Flight {
         let has_grace = matches!(self.cx.provider.rotation(), Rotation::Grace(_));
         self.sleep(pause, move |flight, now| {
             if pending && has_grace && !flight.in_grace(&seen, now) {
-                return flight.stays_uncertain(now, seen, error);
+                return flight.stays_uncertain(now, error);
             }
             flight.send(now, seen, pending)
         })
@@ -232,7 +232,7 @@ impl Flight {
     fn busy(
         mut self: Box<Self>,
         now: Now,
-        mut seen: Box<Seen>,
+        seen: Box<Seen>,
         pending: bool,
         said: ServerSaid,
         retry_after: Option<Duration>,
@@ -244,7 +244,6 @@ impl Flight {
         if self.tries < RETRIES_BUSY && self.may_wait(now, pause) {
             return self.send_again(pause, seen, pending, error);
         }
-        seen.record.asked_to_wait = retry_after.map(|asked| AskedToWait::for_a_while(now, asked));
         self.unspent(now, seen, pending, error, pause)
     }
 
@@ -271,10 +270,15 @@ impl Flight {
     ) -> Step<Outcome> {
         // An earlier attempt with the same token stays open.
         let cleared = !pending && seen.record.journal.take().is_some();
-        if cleared || seen.record.asked_to_wait.is_some() {
-            return self.note(seen, error, pause);
+        if !cleared {
+            return self.fail(now, error, Some(pause));
         }
-        self.fail(now, error, Some(pause))
+        self.save(seen, move |mut flight, now, seen, answer| {
+            if matches!(answer, Ok(Swap::Done)) {
+                flight.see(&seen.record, seen.revision, now);
+            }
+            flight.fail(now, error, Some(pause))
+        })
     }
 
     /// The token may be spent. Within a grace the same request goes out again; else the note stays,
@@ -289,31 +293,13 @@ impl Flight {
         if left.is_some_and(|left| pause < left) && fits {
             return self.send_again(pause, seen, true, error);
         }
-        self.stays_uncertain(now, seen, error)
+        self.stays_uncertain(now, error)
     }
 
-    fn stays_uncertain(
-        mut self: Box<Self>,
-        now: Now,
-        mut seen: Box<Seen>,
-        error: Error,
-    ) -> Step<Outcome> {
+    fn stays_uncertain(mut self: Box<Self>, now: Now, error: Error) -> Step<Outcome> {
         self.events.push(Event::Uncertain);
-        let Some(pause) = error.retry_after() else {
-            return self.fail(now, error, Some(Duration::ZERO));
-        };
-        seen.record.asked_to_wait = Some(AskedToWait::for_a_while(now, pause));
-        self.note(seen, error, pause)
-    }
-
-    /// Saves what the answer has taught about the token that stays, and fails.
-    fn note(self: Box<Self>, seen: Box<Seen>, error: Error, pause: Duration) -> Step<Outcome> {
-        self.save(seen, move |mut flight, now, seen, answer| {
-            if matches!(answer, Ok(Swap::Done)) {
-                flight.see(&seen.record, seen.revision, now);
-            }
-            flight.fail(now, error, Some(pause))
-        })
+        let pause = error.retry_after().unwrap_or(Duration::ZERO);
+        self.fail(now, error, Some(pause))
     }
 
     /// Refused: unless somebody else has rotated it meanwhile, this token is dead (rule 9).

@@ -370,7 +370,6 @@ impl Flight {
 /// is kept: the one it replaced is spent.
 fn merge(record: &mut Record, set: OAuthToken, unfit: Option<Unfit>, now: Now) {
     let set = set.into_parts();
-    record.asked_to_wait = None;
     // What an answer without any token says of the one that was sent is anybody's guess.
     if set.refresh_token.is_some() || set.access_token.is_some() {
         record.journal = None;
