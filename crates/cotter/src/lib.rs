@@ -29,7 +29,9 @@ pub use cotter_core::login;
 
 /// Trusted devices.
 pub mod device {
-    pub use cotter_core::device::{Device, DeviceEvent, DeviceSeed, Ed25519};
+    pub use cotter_core::device::{
+        Device, DeviceEvent, DeviceSeed, Ed25519, Forgotten, Standing,
+    };
     #[cfg(feature = "device")]
     pub use cotter_device::Signer;
     #[cfg(feature = "async")]
