@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-fn version(package: &Value) -> (u64, u64) {
+fn version(package: &Value) -> Rust {
     let text = package["rust_version"].as_str().unwrap_or("1.0");
     let mut parts = text.split('.').map(|part| part.parse().unwrap());
     (parts.next().unwrap(), parts.next().unwrap_or(0))
@@ -62,8 +62,11 @@ fn no_crate_promises_an_older_rust_than_its_dependencies_need() {
     assert!(looked > 100, "{looked}");
 }
 
+/// Major and minor.
+type Rust = (u64, u64);
+
 /// What README says of the facade's features: which Rust some need, where the rest needs the first one.
-fn promised() -> ((u64, u64), Vec<(String, (u64, u64))>) {
+fn promised() -> (Rust, Vec<(String, Rust)>) {
     let readme = include_str!("../../README.md").replace('\n', " ");
     let sentence = readme.split("Rust 1.").nth(1).unwrap().split(").").next().unwrap();
     let parse = |text: &str| {
