@@ -54,6 +54,7 @@ lacks "cotter-seal" "$clients|getrandom|sled|keyring.*|cotter-(session|transport
 lacks "cotter-jwt" "$clients|sled|cotter-(session|transport|store|seal).*" -p cotter-jwt
 lacks "cotter-store-file" "$clients|sled|keyring.*|cotter-(session|transport|jwt).*|cotter-store-(memory|sled|keyring)" -p cotter-store-file
 lacks "cotter-store-sled" "$clients|keyring.*|cotter-(session|transport|jwt).*|cotter-store-(memory|file|keyring)" -p cotter-store-sled
+lacks "cotter-store-keyring" "$clients|sled|cotter-(session|transport|jwt).*|cotter-store-(memory|file|sled)" -p cotter-store-keyring
 lacks "cotter-jwks" "reqwest|ureq|hyper|rustls|sled|cotter-(session|transport|store|seal).*" -p cotter-jwks
 lacks "cotter-axum" "reqwest|ureq|hyper|rustls|sled|axum|cotter-(session|transport|store|seal).*" -p cotter-axum
 lacks "cotter-loopback, blocking" "tokio|reqwest|ureq|hyper|sled|cotter-(session|transport|store|seal|jwt).*" -p cotter-loopback --no-default-features
@@ -62,6 +63,17 @@ lacks "cotter with ureq, blocking" "reqwest|tokio|hyper|futures.*" -p cotter --n
 lacks "cotter with reqwest" "ureq" -p cotter
 lacks "cotter-emulator" "cotter|cotter-(core|session|store|transport|seal|jwt|testkit|axum|cli).*" -p cotter-emulator
 lacks "cotter-testkit" "cotter" -p cotter-testkit
+
+# The program knows the facade only.
+direct=$(cargo tree --locked -e normal,build --prefix none --depth 1 -p cotter-cli --all-features) || exit 1
+direct=$(awk '$1 ~ /^cotter/ && $1 != "cotter-cli" { print $1 }' <<<"$direct" | sort -u | tr '\n' ' ')
+if [ "$direct" = "cotter " ]; then
+    echo "ok: cotter-cli: the facade only"
+    passed=$((passed + 1))
+else
+    echo "FAILED: cotter-cli depends on $direct"
+    fail=$((fail + 1))
+fi
 
 holds "core" 30 -p cotter-core
 holds "blocking, ureq, TLS, memory" 65 -p cotter --no-default-features --features blocking,ureq,memory

@@ -55,11 +55,7 @@ fn the_first_that_keeps_things_is_used_and_the_report_says_why() {
 fn every_store_of_ours_that_is_durable_can_be_chosen() {
     let home = tempfile::tempdir().unwrap();
     let sled = home.path().join("sled");
-    let open = move || {
-        let options = cotter::store::SledOptions::new();
-        let store: Sled = options.open(&sled, &given(), Arc::new(cotter::OsEntropy::new()))?;
-        Ok(dynamic(store))
-    };
+    let open = move || Ok(dynamic(Sled::open(&sled, given())?));
     let candidate = Candidate::new("sled", Protection::Sealed, open);
     let chosen = choose(vec![candidate.with_patience(Duration::from_secs(60))]).unwrap();
     assert_eq!(chosen.report.to_string(), "sled: chosen");

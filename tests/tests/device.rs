@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use cotter::device::{Device, DeviceEvent, Signer};
+use cotter::device::{Device, DeviceEvent, Forgotten, Signer, Standing};
 use cotter::{BlockingTokenStore as _, Error, ErrorKind, OAuthToken, Provider, StoreErrorKind};
 use cotter_emulator::{Config, Emulator, Fault};
 use cotter_testkit::{Fault as Broken, FaultStore, ManualClock, Op};
@@ -124,10 +124,10 @@ impl Machine {
         .unwrap()
     }
 
-    fn is_known(&self) -> Result<Option<bool>, Error> {
+    fn standing(&self) -> Result<Standing, Error> {
         match &self.asynchronous {
-            Some((runtime, session)) => runtime.block_on(session.trusted_device(Signer).is_known()),
-            None => self.blocking.trusted_device(Signer).is_known(),
+            Some((runtime, session)) => runtime.block_on(session.trusted_device(Signer).standing()),
+            None => self.blocking.trusted_device(Signer).standing(),
         }
     }
 
@@ -155,16 +155,25 @@ impl Machine {
         }
     }
 
-    fn respond(&self, event: DeviceEvent, approve: bool) -> Result<(), Error> {
+    fn approve(&self, event: DeviceEvent) -> Result<(), Error> {
         match &self.asynchronous {
             Some((runtime, session)) => {
-                runtime.block_on(session.trusted_device(Signer).respond(event, approve))
+                runtime.block_on(session.trusted_device(Signer).approve(event))
             }
-            None => self.blocking.trusted_device(Signer).respond(event, approve),
+            None => self.blocking.trusted_device(Signer).approve(event),
         }
     }
 
-    fn forget(&self) -> Result<Option<bool>, Error> {
+    fn refuse(&self, event: DeviceEvent) -> Result<(), Error> {
+        match &self.asynchronous {
+            Some((runtime, session)) => {
+                runtime.block_on(session.trusted_device(Signer).refuse(event))
+            }
+            None => self.blocking.trusted_device(Signer).refuse(event),
+        }
+    }
+
+    fn forget(&self) -> Result<Forgotten, Error> {
         match &self.asynchronous {
             Some((runtime, session)) => runtime.block_on(session.trusted_device(Signer).forget()),
             None => self.blocking.trusted_device(Signer).forget(),
@@ -213,7 +222,7 @@ fn uncertain(error: &Error) -> bool {
 
 fn a_device_signs_in_without_a_word(kind: Kind, server: &Arc<Emulator>) {
     let machine = enrolled(kind, server);
-    assert_eq!(machine.is_known().unwrap(), Some(true));
+    assert_eq!(machine.standing().unwrap(), Standing::Known);
     let user = machine.user_id();
     machine.sign_out();
     assert!(!machine.has_token());
@@ -242,8 +251,8 @@ fn the_key_is_no_session(kind: Kind, server: &Arc<Emulator>) {
 fn a_machine_without_a_key_says_so(kind: Kind, server: &Arc<Emulator>) {
     let machine = Machine::new(kind, server);
     assert_eq!(machine.find(), None);
-    assert_eq!(machine.is_known().unwrap(), None);
-    assert_eq!(machine.forget().unwrap(), None);
+    assert_eq!(machine.standing().unwrap(), Standing::NoKey);
+    assert_eq!(machine.forget().unwrap(), Forgotten::NoKey);
     assert_eq!(machine.sign_in().unwrap_err().kind(), ErrorKind::Config);
     assert!(matches!(machine.enroll().unwrap_err().kind(), ErrorKind::SignInRequired(_)));
 }
@@ -259,7 +268,8 @@ fn an_enrolment_that_was_cut_off_goes_on_with_the_same_key(kind: Kind, server: &
         assert!(!kept.enrolled);
         assert_eq!(machine.sign_in().unwrap_err().kind(), ErrorKind::Config);
         let machine = machine.again(server);
-        assert_eq!(machine.is_known().unwrap(), Some(after_commit));
+        let standing = if after_commit { Standing::Known } else { Standing::Unknown };
+        assert_eq!(machine.standing().unwrap(), standing);
         let device = machine.enroll().unwrap();
         assert_eq!((device.public_key, device.enrolled), (kept.public_key, true));
         machine.sign_in().unwrap();
@@ -282,7 +292,7 @@ fn a_mark_that_cannot_be_kept_is_made_up_for(kind: Kind, server: &Arc<Emulator>)
     // The first save keeps the key; the second, which is to fail, says that it is enrolled.
     saves.on(Op::Save, saves.count(Op::Save) + 2, Broken::Fail(StoreErrorKind::Full));
     assert_eq!(machine.enroll().unwrap_err().kind(), ErrorKind::Store);
-    assert_eq!(machine.is_known().unwrap(), Some(true));
+    assert_eq!(machine.standing().unwrap(), Standing::Known);
     assert!(machine.enroll().unwrap().enrolled, "the server is asked, not told again");
     machine.sign_in().unwrap();
 }
@@ -294,7 +304,7 @@ fn another_machine_is_let_in(kind: Kind, server: &Arc<Emulator>) {
     machine.meanwhile(move || {
         let event = trusted.pending().unwrap().unwrap();
         assert_eq!((event.event.as_str(), event.waiting), ("LOGIN_WITH_DEVICE", true));
-        trusted.respond(event, true).unwrap();
+        trusted.approve(event).unwrap();
         assert_eq!(trusted.pending().unwrap(), None);
     });
     machine.ask_others(&user).unwrap();
@@ -310,7 +320,7 @@ fn a_no_is_a_no(kind: Kind, server: &Arc<Emulator>) {
         // On a thread of its own: the trusted machine may have a runtime.
         std::thread::spawn(move || {
             let event = trusted.pending().unwrap().unwrap();
-            trusted.respond(event, false).unwrap();
+            trusted.refuse(event).unwrap();
         })
         .join()
         .unwrap();
@@ -335,7 +345,7 @@ fn a_question_that_is_lost_costs_a_second(kind: Kind, server: &Arc<Emulator>) {
     // The first pause comes before the first question, so both faults are met by questions.
     machine.meanwhile(move || {
         let event = trusted.pending().unwrap().unwrap();
-        trusted.respond(event, true).unwrap();
+        trusted.approve(event).unwrap();
         there.fault(Fault::new("500").path("event"));
         there.fault(Fault::new("drop").path("event"));
     });
@@ -346,14 +356,14 @@ fn a_question_that_is_lost_costs_a_second(kind: Kind, server: &Arc<Emulator>) {
 fn a_device_that_was_taken_out_is_refused(kind: Kind, server: &Arc<Emulator>) {
     let machine = enrolled(kind, server);
     let copy = machine.again(server);
-    assert_eq!(machine.forget().unwrap(), Some(true));
+    assert_eq!(machine.forget().unwrap(), Forgotten::Everywhere);
     assert_eq!(machine.find(), None);
     assert_eq!(copy.sign_in().unwrap_err().kind(), ErrorKind::Config);
     assert!(machine.has_token(), "the session is another matter");
     // Offline it is forgotten here all the same.
     machine.enroll().unwrap();
     server.fault(Fault::new("drop").path("methods"));
-    assert_eq!(machine.forget().unwrap(), Some(false));
+    assert_eq!(machine.forget().unwrap(), Forgotten::HereOnly);
     assert_eq!(machine.find(), None);
 }
 

@@ -7,11 +7,10 @@ use core::time::Duration;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
 use cotter::core::{Expected, Lineage, Revision, Swap};
 use cotter::seal::{Cost, Given, KeySource, Passphrase, SealKey};
-use cotter::store::{File, KeyFile, Sled, SledOptions};
+use cotter::store::{File, KeyFile, Sled};
 use cotter::{BlockingTokenStore, OsEntropy, SecretBytes, StoreError, StoreErrorKind, StoreKey};
 use cotter_store_keyring::{Backend, KeyringKey};
 
@@ -70,7 +69,7 @@ impl Store {
         let folder = home.join("store");
         Ok(match kind {
             "file" => Self::File(File::open(folder, source)?),
-            _ => Self::Sled(Box::new(Sled::open(folder, &source, Arc::new(OsEntropy::new()))?)),
+            _ => Self::Sled(Box::new(Sled::open(folder, source)?)),
         })
     }
 
@@ -79,9 +78,8 @@ impl Store {
         match kind {
             "file" => Self::File(File::open_moving(folder, from, to).unwrap().unwrap()),
             _ => {
-                let entropy = Arc::new(OsEntropy::new());
-                let store = SledOptions::new().open_moving(folder, &from, &to, entropy).unwrap();
-                Self::Sled(Box::new(store))
+                let store = Sled::open_moving(folder, from, to).unwrap();
+                Self::Sled(Box::new(store.unwrap()))
             }
         }
     }

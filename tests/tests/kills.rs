@@ -51,9 +51,7 @@ impl Kind {
         let key = Given::new(SealKey::from_bytes([7; 32]));
         match self {
             Self::File => Arc::new(File::open(folder, key).unwrap()),
-            Self::Sled => {
-                Arc::new(Sled::open(folder, &key, Arc::new(cotter::OsEntropy::new())).unwrap())
-            }
+            Self::Sled => Arc::new(Sled::open(folder, key).unwrap()),
         }
     }
 }

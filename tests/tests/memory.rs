@@ -151,10 +151,9 @@ fn sign_in(planted: Planted) -> OAuthToken {
 
 fn store(name: &str, folder: &Path) -> Arc<dyn BlockingTokenStore> {
     let key = Given::new(SealKey::from_bytes([7; 32]));
-    let entropy = Arc::new(cotter::OsEntropy::new());
     match name {
         "file" => Arc::new(File::open(folder.join("file"), key).unwrap()),
-        "sled" => Arc::new(Sled::open(folder.join("sled"), &key, entropy).unwrap()),
+        "sled" => Arc::new(Sled::open(folder.join("sled"), key).unwrap()),
         _ => Arc::new(Memory::new()),
     }
 }

@@ -247,8 +247,8 @@ fn open_as(
         Kind::File => Ok(Arc::new(cotter::store::File::open(path, source)?)),
         #[cfg(feature = "sled")]
         Kind::Sled => {
-            let options = cotter::store::SledOptions::new().with_lock_timeout(lock_timeout);
-            Ok(Arc::new(options.open(path, &source, Arc::new(cotter::OsEntropy::new()))?))
+            let options = cotter::store::SledOptions::new().with_lock_wait(lock_timeout);
+            Ok(Arc::new(options.open(path, source)?))
         }
         _ => {
             let _ = (lock_timeout, path, source);

@@ -219,6 +219,10 @@ impl Capabilities {
 /// answers [`Swap::Conflict`]; [`try_lease`](Self::try_lease) never waits; a lease excludes every
 /// other holder, sessions of the same process included, until it is released by its owner or ends;
 /// every call ends within a bound of the store's own.
+#[diagnostic::on_unimplemented(
+    note = "stores that block (file, sled, keyring) go to `.blocking_store(..)` of the async builders, \
+            or into an `Offload`"
+)]
 #[async_trait]
 pub trait TokenStore: Send + Sync + fmt::Debug {
     /// What this store can do; constant for its life.

@@ -698,7 +698,7 @@ fn look_whether_this_machine_is_a_device() {
 fn ask_whether_a_device_is_known() {
     let scene = of_cotter(
         true,
-        |world, process| flow::device_is_known(&process.context(), Arc::new(Pen), world.now()),
+        |world, process| flow::device_standing(&process.context(), Arc::new(Pen), world.now()),
         |result| tell_result(result, |known| format!("{known:?}")),
     );
     explore(&scene, &expect_file!["golden/edges/device-known.txt"]);
@@ -745,7 +745,7 @@ fn answer_by_a_device() {
             world.replies.push_back(Reply::Body(200, event(true, false).to_string()));
             let step = flow::pending_approval(&process.context(), hosted::USER, world.now());
             let waiting = world.drive(step).unwrap().unwrap();
-            flow::respond(&process.context(), Arc::new(Pen), waiting, true, world.now())
+            flow::approve(&process.context(), Arc::new(Pen), waiting, world.now())
         },
         |result| tell_result(result, |()| "answered".into()),
     );

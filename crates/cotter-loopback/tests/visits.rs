@@ -286,6 +286,9 @@ fn ipv6_is_answered_too(face: Face) {
     assert!(BlockingUserAgent::redirect_url(&*wait.agent).starts_with("http://localhost:"));
     let machine_has_it = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     assert_eq!(wait.agent.listens_on_ipv6(), machine_has_it);
+    if !machine_has_it {
+        skipped("this machine has no IPv6");
+    }
     if machine_has_it {
         let port = wait.agent.port();
         let mut stream = TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
@@ -335,10 +338,15 @@ fn a_port_that_is_taken_is_an_error() {
     assert!(error.to_string().contains(&port.to_string()), "{error}");
 }
 
+/// Says past the harness, which keeps what passing tests print, that something was not tested.
+fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
+
 #[test]
 fn half_a_port_is_not_enough() {
     let Ok(taken) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
-        eprintln!("skipped: this machine has no IPv6");
+        skipped("this machine has no IPv6");
         return;
     };
     let port = taken.local_addr().unwrap().port();

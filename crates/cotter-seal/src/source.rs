@@ -64,6 +64,21 @@ macro_rules! behind {
     };
 }
 
+impl<S: KeySource + ?Sized> KeySource for &S {
+    fn kind(&self) -> &str {
+        S::kind(self)
+    }
+    fn describe(&self) -> &str {
+        S::describe(self)
+    }
+    fn keys(&self, parameters: &[u8]) -> Result<Keys, StoreError> {
+        S::keys(self, parameters)
+    }
+    fn create_if_absent(&self, entropy: &dyn Entropy) -> Result<Vec<u8>, StoreError> {
+        S::create_if_absent(self, entropy)
+    }
+}
+
 behind!(Arc);
 behind!(Box);
 

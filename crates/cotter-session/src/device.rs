@@ -3,13 +3,13 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use cotter_core::device::{Device, DeviceEvent, Ed25519};
+use cotter_core::device::{Device, DeviceEvent, Ed25519, Forgotten, Standing};
 use cotter_core::{Error, Now, Step, flow};
 
 use crate::drive::drive;
 use crate::session::{Session, detached};
 
-/// This machine as a trusted device of the session's user: it signs in without a word from them, and answers
+/// This machine as a trusted device of the session's user: it signs in without asking them, and answers
 /// for their other machines.
 ///
 /// Its key rests in the session's store, sealed as the tokens are, and survives a sign-out.
@@ -66,12 +66,12 @@ impl TrustedDevice {
         self.run(flow::device).await
     }
 
-    /// Whether the server knows this machine's key; `None` where there is no key.
+    /// Asks the server what it knows of this machine's key.
     ///
     /// # Errors
     /// `Store` if the store cannot say; `Unavailable` if the server cannot be asked.
-    pub async fn is_known(&self) -> Result<Option<bool>, Error> {
-        self.run(flow::device_is_known).await
+    pub async fn standing(&self) -> Result<Standing, Error> {
+        self.run(flow::device_standing).await
     }
 
     /// Signs the device's user in, by the key alone.
@@ -99,21 +99,28 @@ impl TrustedDevice {
         self.run(move |cx, _, now| flow::pending_approval(cx, &device.user_id, now)).await
     }
 
-    /// Answers what waits: show it to the user before.
+    /// Lets in who is [waiting](Self::pending): show the event to the user before.
     ///
     /// # Errors
     /// `Config` if this machine is no enrolled device of the event's user; `Denied` if the server does not
     /// take the answer.
-    pub async fn respond(&self, event: DeviceEvent, approve: bool) -> Result<(), Error> {
-        self.run(move |cx, by, now| flow::respond(cx, by, event, approve, now)).await
+    pub async fn approve(&self, event: DeviceEvent) -> Result<(), Error> {
+        self.run(move |cx, by, now| flow::approve(cx, by, event, now)).await
     }
 
-    /// Forgets the key: at the server if it can be reached, here in any case. Gives whether the server has
-    /// taken it out; `None` where there was no key.
+    /// Turns away who is [waiting](Self::pending).
+    ///
+    /// # Errors
+    /// As [`approve`](Self::approve).
+    pub async fn refuse(&self, event: DeviceEvent) -> Result<(), Error> {
+        self.run(move |cx, by, now| flow::refuse(cx, by, event, now)).await
+    }
+
+    /// Forgets the key: at the server if it can be reached, here in any case.
     ///
     /// # Errors
     /// `Store` if the key cannot be removed.
-    pub async fn forget(&self) -> Result<Option<bool>, Error> {
+    pub async fn forget(&self) -> Result<Forgotten, Error> {
         self.run(flow::forget_device).await
     }
 

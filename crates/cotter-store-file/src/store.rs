@@ -26,7 +26,7 @@ const WAIT: Duration = Duration::from_secs(3);
 
 /// Sealed records in one directory; a clone is another handle to the same open store.
 ///
-/// Wrap it in `Offload` for async code.
+/// In async code it goes to `.blocking_store(..)` of the builders, or into an `Offload`.
 #[derive(Clone)]
 pub struct FileStore {
     pub(crate) inner: Arc<Inner>,
@@ -130,7 +130,7 @@ impl FileStore {
         create::header(&Folder::at(folder.into()))
     }
 
-    /// The same store, waiting so long for locks that others hold while they save; 3 s otherwise.
+    /// The same store, waiting so long for locks that others hold while they save; 3 s by default.
     #[must_use]
     pub fn with_lock_wait(self, wait: Duration) -> Self {
         Self { wait, ..self }

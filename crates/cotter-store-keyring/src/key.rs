@@ -26,6 +26,20 @@ pub struct KeyringKey {
 }
 
 impl KeyringKey {
+    /// The key called `label` in the operating system's own keyring, with its lock file in the
+    /// [`runtime_folder`](crate::runtime_folder); each call is given five seconds.
+    ///
+    /// Stores that share a label share a key; `cotter` is the one of the program `cotter`. Asks
+    /// nothing of the keyring yet.
+    ///
+    /// # Errors
+    /// As [`with_backend`](Self::with_backend).
+    #[cfg(all(feature = "native", any(target_os = "linux", target_os = "macos", windows)))]
+    pub fn native(label: &str) -> Result<Self, StoreError> {
+        let (backend, locks) = (crate::OsKeyring::native(), crate::runtime_folder());
+        Self::with_backend(backend, label, locks, crate::store::DEADLINE)
+    }
+
     /// The key called `label` in `backend`, with its lock file in `locks`
     /// ([`runtime_folder`](crate::runtime_folder)).
     ///

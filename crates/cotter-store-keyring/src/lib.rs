@@ -45,6 +45,8 @@ mod backend;
     all(feature = "keyutils", target_os = "linux"),
 ))]
 mod core_ring;
+#[cfg(all(feature = "native", any(target_os = "linux", target_os = "macos", windows)))]
+mod entropy;
 mod index;
 mod key;
 mod locks;

@@ -36,7 +36,25 @@ struct Shared {
     entropy: Arc<dyn Entropy>,
 }
 
+/// How long the keyring may take for one call, where nobody says otherwise.
+#[cfg(all(feature = "native", any(target_os = "linux", target_os = "macos", windows)))]
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+
 impl KeyringStore {
+    /// Records in the operating system's own keyring, with lock files in the
+    /// [`runtime_folder`](crate::runtime_folder); each call is given five seconds.
+    ///
+    /// Asks nothing of the keyring yet. The program `cotter` has its lock files elsewhere, in its
+    /// store folder: to share its records, name that by [`with_backend`](Self::with_backend).
+    ///
+    /// # Errors
+    /// As [`with_backend`](Self::with_backend).
+    #[cfg(all(feature = "native", any(target_os = "linux", target_os = "macos", windows)))]
+    pub fn native() -> Result<Self, StoreError> {
+        let (backend, locks) = (crate::OsKeyring::native(), crate::runtime_folder());
+        Self::with_backend(backend, locks, Arc::new(crate::entropy::Os), DEADLINE)
+    }
+
     /// Records in `backend`, with lock files in `locks`, which every process that shares the
     /// keyring must name alike ([`runtime_folder`](crate::runtime_folder)).
     ///

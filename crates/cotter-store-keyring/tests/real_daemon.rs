@@ -1,5 +1,6 @@
-//! Real keyrings. `tests/keyring/secret-service.sh` prepares each state and says which one it is in
-//! `COTTER_TEST_KEYRING`; a test whose state it is not says so and passes.
+//! Real keyrings. `tests/keyring/secret-service.sh` prepares each state, says which one it is in
+//! `COTTER_TEST_KEYRING`, runs what is ignored here, and counts the checks that each state has made; a
+//! test whose state it is not makes none.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "it is a test")]
 #![cfg(all(feature = "native", target_os = "linux"))]
 
@@ -28,7 +29,7 @@ fn in_state(wanted: &str) -> bool {
     if asked && state == wanted {
         return true;
     }
-    println!("skipped: needs tests/keyring/secret-service.sh in the state \"{wanted}\"");
+    println!("not in this state: \"{wanted}\"");
     false
 }
 
@@ -109,6 +110,7 @@ fn contract<B: Backend + 'static>(backend: fn() -> B, what: &str) {
 }
 
 #[test]
+#[ignore = "needs a keyring; tests/keyring/secret-service.sh runs it"]
 fn unlocked_contract() {
     if in_state("unlocked") {
         contract(OsKeyring::native, "Secret Service");
@@ -116,6 +118,7 @@ fn unlocked_contract() {
 }
 
 #[test]
+#[ignore = "needs a keyring; tests/keyring/secret-service.sh runs it"]
 fn unlocked_key_and_record() {
     if !in_state("unlocked") {
         return;
@@ -188,6 +191,7 @@ fn leasing_process() {
 }
 
 #[test]
+#[ignore = "needs a keyring; tests/keyring/secret-service.sh runs it"]
 fn unlocked_two_processes() {
     if !in_state("unlocked") {
         return;
@@ -222,6 +226,7 @@ fn unlocked_two_processes() {
 }
 
 #[test]
+#[ignore = "needs a keyring; tests/keyring/secret-service.sh runs it"]
 fn unlocked_again_after_a_restart() {
     if !in_state("restarted") {
         return;
@@ -261,6 +266,7 @@ fn refused(kind: StoreErrorKind, what: &str) {
 }
 
 #[test]
+#[ignore = "needs a keyring; tests/keyring/secret-service.sh runs it"]
 fn locked() {
     if in_state("locked") {
         refused(StoreErrorKind::Locked, "locked");
@@ -268,6 +274,7 @@ fn locked() {
 }
 
 #[test]
+#[ignore = "needs a keyring; tests/keyring/secret-service.sh runs it"]
 fn never_unlocked() {
     if in_state("never-unlocked") {
         refused(StoreErrorKind::Locked, "no keyring made yet");
@@ -275,6 +282,7 @@ fn never_unlocked() {
 }
 
 #[test]
+#[ignore = "needs a keyring; tests/keyring/secret-service.sh runs it"]
 fn absent() {
     if in_state("absent") {
         refused(StoreErrorKind::Unavailable, "no daemon");
@@ -283,6 +291,7 @@ fn absent() {
 
 /// The daemon is stopped by the test itself, in the middle of a call.
 #[test]
+#[ignore = "needs a keyring; tests/keyring/secret-service.sh runs it"]
 fn hanging() {
     if !in_state("hanging") {
         return;
@@ -317,6 +326,7 @@ fn hanging() {
 
 #[cfg(feature = "keyutils")]
 #[test]
+#[ignore = "needs a keyring; tests/keyring/secret-service.sh runs it"]
 fn kernel() {
     if !in_state("kernel") {
         return;

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use cotter_core::{BlockingTokenStore, Expected, Lineage, Revision, SecretBytes, StoreKey, Swap};
 use cotter_seal::{Given, SealKey};
-use cotter_store_sled::SledStore;
+use cotter_store_sled::{SledOptions, SledStore};
 use cotter_testkit::SeededEntropy;
 
 /// As long as a record of three tokens.
@@ -21,7 +21,7 @@ const RECORD: usize = 3000;
 
 fn open(folder: &Path) -> SledStore {
     let source = Given::new(SealKey::from_bytes([7; 32]));
-    SledStore::open(folder, &source, Arc::new(SeededEntropy::new(1))).unwrap()
+    SledOptions::new().with_entropy(Arc::new(SeededEntropy::new(1))).open(folder, source).unwrap()
 }
 
 fn key(n: usize) -> StoreKey {

@@ -1,7 +1,7 @@
-//! Named places to crash at, in builds of the tests only (feature `crash-points`).
+//! Named places to crash at, in builds of the tests only (feature `_crash-points`).
 
 /// Kills the process (`SIGKILL`) if `COTTER_CRASH_AT` is `name`, or `name:n` at the n-th time.
-#[cfg(feature = "crash-points")]
+#[cfg(feature = "_crash-points")]
 pub(crate) fn point(name: &str) {
     use core::sync::atomic::{AtomicU32, Ordering};
     use std::sync::OnceLock;
@@ -26,5 +26,5 @@ pub(crate) fn point(name: &str) {
     }
 }
 
-#[cfg(not(feature = "crash-points"))]
+#[cfg(not(feature = "_crash-points"))]
 pub(crate) const fn point(_name: &str) {}

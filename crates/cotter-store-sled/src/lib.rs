@@ -5,20 +5,13 @@
 //! made for its owner alone (0700, files 0600); one that is open to others is refused.
 //!
 //! ```
-//! # use std::sync::Arc;
 //! # use cotter_core::{BlockingTokenStore, Expected, Lineage, Revision, SecretBytes, StoreKey, Swap};
-//! # use cotter_seal::{Given, SealKey};
+//! use cotter_seal::{Given, SealKey};
 //! use cotter_store_sled::SledStore;
 //!
-//! # #[derive(Debug)] struct Os;
-//! # impl cotter_core::Entropy for Os {
-//! #     fn fill(&self, buffer: &mut [u8]) -> Result<(), cotter_core::entropy::EntropyUnavailable> {
-//! #         getrandom::fill(buffer).map_err(|_| cotter_core::entropy::EntropyUnavailable)
-//! #     }
-//! # }
 //! # let folder = tempfile::tempdir()?; let folder = folder.path().join("sessions");
-//! # let entropy = Arc::new(Os);
-//! let store = SledStore::open(&folder, &Given::new(SealKey::generate(&*entropy)?), entropy)?;
+//! // The key comes from wherever a program has it; `KeyFile` of the file store and `KeyringKey` keep one.
+//! let store = SledStore::open(&folder, Given::new(SealKey::from_bytes([42; 32])))?;
 //!
 //! let key = StoreKey::new("https://auth.example", "client", "ada")?;
 //! let first = Revision::first(Lineage::from_bytes([7; 16]));
@@ -74,6 +67,7 @@
 mod crash;
 mod disk;
 mod engine;
+mod entropy;
 mod leases;
 mod lock;
 mod marks;

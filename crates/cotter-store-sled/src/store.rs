@@ -14,105 +14,115 @@ use cotter_seal::{KeySource, RecordName, Vault};
 use crate::crash;
 use crate::disk;
 use crate::engine::{Change, Closing, Engine, damaged};
+use crate::entropy::Os;
 use crate::leases::Leases;
 use crate::lock::{self, FolderLock};
 use crate::opening::{self, Places, Writer};
 
-/// How a store is opened.
+/// How a store is opened, where [`SledStore::open`] is not enough.
 ///
 /// ```
 /// use core::time::Duration;
 /// use cotter_store_sled::SledOptions;
+/// # use cotter_seal::{Given, SealKey};
+/// # let folder = tempfile::tempdir()?; let folder = folder.path().join("sessions");
+/// # let source = Given::new(SealKey::from_bytes([7; 32]));
 ///
-/// let options = SledOptions::new().with_lock_timeout(Duration::from_secs(1)).existing_only();
-/// # let _ = options;
+/// let options = SledOptions::new().with_lock_wait(Duration::from_secs(1));
+/// assert!(options.open_existing(&folder, &source)?.is_none()); // nothing is made
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SledOptions {
-    lock_timeout: Duration,
-    existing_only: bool,
+    lock_wait: Duration,
+    entropy: Arc<dyn Entropy>,
 }
 
 impl SledOptions {
-    /// Wait five seconds for another owner, and make what is not there.
+    /// Wait five seconds for another owner; the operating system's randomness.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { lock_timeout: Duration::from_secs(5), existing_only: false }
+    pub fn new() -> Self {
+        Self { lock_wait: Duration::from_secs(5), entropy: Arc::new(Os) }
     }
 
     /// Wait this long for another owner of the folder before giving up with `Locked`.
     #[must_use]
-    pub const fn with_lock_timeout(mut self, wait: Duration) -> Self {
-        self.lock_timeout = wait;
+    pub const fn with_lock_wait(mut self, wait: Duration) -> Self {
+        self.lock_wait = wait;
         self
     }
 
-    /// Make nothing: where there is no store, opening fails with `Unavailable`.
+    /// Other randomness to seal with, for tests.
     #[must_use]
-    pub const fn existing_only(mut self) -> Self {
-        self.existing_only = true;
+    pub fn with_entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
+        self.entropy = entropy;
         self
     }
 
-    /// Opens the store in `folder`.
+    /// Opens the store in `folder`, or makes one.
     ///
     /// # Errors
     /// As [`SledStore::open`].
     pub fn open(
         self,
         folder: impl AsRef<Path>,
-        source: &dyn KeySource,
-        entropy: Arc<dyn Entropy>,
+        source: impl KeySource,
     ) -> Result<SledStore, StoreError> {
-        self.open_with(folder.as_ref(), entropy, |places, entropy| {
-            opening::vault(places, source, entropy)
-        })
+        self.open_with(folder.as_ref(), |places, entropy| opening::vault(places, &source, entropy))
+    }
+
+    /// Opens the store in `folder`, or gives `None` if there is none; nothing is made, no key either.
+    ///
+    /// # Errors
+    /// As [`SledStore::open`].
+    pub fn open_existing(
+        self,
+        folder: impl AsRef<Path>,
+        source: impl KeySource,
+    ) -> Result<Option<SledStore>, StoreError> {
+        let folder = folder.as_ref();
+        opening::exists(folder).then(|| self.open(folder, source)).transpose()
     }
 
     /// Opens the store in `folder`, on its way from the key source `from` to `to`, which makes a key
-    /// if it has none.
+    /// if it has none; `None` if there is no store.
     ///
     /// From now on what is written is sealed with that key, and what is there is opened with either;
     /// [`SledStore::reseal`] ends the move, which can be cut off anywhere: until it has ended, open
     /// the store by this.
     ///
     /// # Errors
-    /// As [`open`](Self::open), of both sources; `Unavailable` if there is no store.
+    /// As [`open`](Self::open), of both sources.
     pub fn open_moving(
         self,
         folder: impl AsRef<Path>,
-        from: &dyn KeySource,
-        to: &dyn KeySource,
-        entropy: Arc<dyn Entropy>,
-    ) -> Result<SledStore, StoreError> {
-        self.existing_only().open_with(folder.as_ref(), entropy, |places, entropy| {
-            opening::moving_vault(places, from, to, entropy)
-        })
+        from: impl KeySource,
+        to: impl KeySource,
+    ) -> Result<Option<SledStore>, StoreError> {
+        let folder = folder.as_ref();
+        let open = || {
+            self.open_with(folder, |places, entropy| {
+                opening::moving_vault(places, &from, &to, entropy)
+            })
+        };
+        opening::exists(folder).then(open).transpose()
     }
 
     fn open_with(
         self,
         root: &Path,
-        entropy: Arc<dyn Entropy>,
         vault: impl FnOnce(&Places, &dyn Entropy) -> Result<Vault, StoreError>,
     ) -> Result<SledStore, StoreError> {
-        if self.existing_only && !opening::exists(root) {
-            return Err(StoreError::new(
-                StoreErrorKind::Unavailable,
-                "there is no sled store there",
-            )
-            .with_hint("sign in first; that makes one"));
-        }
         disk::prepare(root)?;
-        let deadline = opening::deadline(self.lock_timeout);
+        let deadline = opening::deadline(self.lock_wait);
         let places = Places { root: root.to_path_buf() };
         let lock = FolderLock::acquire(&places.lock(), deadline)?;
-        let vault = vault(&places, entropy.as_ref())?;
+        let vault = vault(&places, self.entropy.as_ref())?;
         let (engine, writer) = opening::database(&places, deadline)?;
         Ok(SledStore {
             places,
-            entropy,
-            patience: self.lock_timeout,
+            entropy: self.entropy,
+            patience: self.lock_wait,
             vault: RwLock::new(Arc::new(vault)),
             state: RwLock::new(State::Open(engine)),
             writer: Mutex::new(Some(writer)),
@@ -167,12 +177,32 @@ impl SledStore {
     /// to read; `Damaged` if sled's files are, or sled has forgotten something; `KeyMissing`,
     /// `KeyWrong` and whatever else `source` says; `Forbidden` if the folder is a symbolic link,
     /// belongs to another user or is open to others; `TooNew` if a newer cotter wrote it.
-    pub fn open(
+    pub fn open(folder: impl AsRef<Path>, source: impl KeySource) -> Result<Self, StoreError> {
+        SledOptions::new().open(folder, source)
+    }
+
+    /// Opens the store in `folder`, or gives `None` if there is none; nothing is made, no key either.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_existing(
         folder: impl AsRef<Path>,
-        source: &dyn KeySource,
-        entropy: Arc<dyn Entropy>,
-    ) -> Result<Self, StoreError> {
-        SledOptions::new().open(folder, source, entropy)
+        source: impl KeySource,
+    ) -> Result<Option<Self>, StoreError> {
+        SledOptions::new().open_existing(folder, source)
+    }
+
+    /// Opens the store in `folder`, on its way from the key source `from` to `to`; `None` if there is
+    /// none. See [`SledOptions::open_moving`].
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), of both sources.
+    pub fn open_moving(
+        folder: impl AsRef<Path>,
+        from: impl KeySource,
+        to: impl KeySource,
+    ) -> Result<Option<Self>, StoreError> {
+        SledOptions::new().open_moving(folder, from, to)
     }
 
     /// Ends the use of the database and waits until another process can open it.

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{first, key, open, open_within, record};
+use common::{first, key, open, open_within, record, skipped};
 use cotter_core::{BlockingTokenStore, Expected, SecretBytes, StoreErrorKind, Swap};
 
 const CHILD: &str = "COTTER_TEST_SLED_TRACED";
@@ -77,7 +77,7 @@ fn trace(folder: &Path, into: &Path) -> Option<Vec<Call>> {
     match traced {
         Ok(status) if status.success() => {}
         other => {
-            println!("skipped: strace is not here or may not trace ({other:?})");
+            skipped(&format!("strace is not here or may not trace ({other:?})"));
             return None;
         }
     }
@@ -356,7 +356,7 @@ impl Small {
         if mounted.is_ok_and(|status| status.success()) {
             return Some(Self(on.to_path_buf()));
         }
-        println!("skipped: a small file system can't be mounted here");
+        skipped("no small file system can be mounted here");
         None
     }
 }

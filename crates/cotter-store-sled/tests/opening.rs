@@ -10,12 +10,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
-use common::{entropy, first, key, open, open_within, record, source};
+use common::{first, key, open, open_within, record, source};
 use cotter_core::{
     BlockingTokenStore, Entropy, Expected, SecretBytes, StoreError, StoreErrorKind, Swap,
 };
 use cotter_seal::{Given, KeySource, Keys, SealKey};
-use cotter_store_sled::{SledOptions, SledStore};
+use cotter_store_sled::SledStore;
 
 const CHILD: &str = "COTTER_TEST_SLED_OWNER";
 
@@ -108,9 +108,9 @@ fn rule_07_a_wrong_key_is_not_an_empty_store() {
     store.close().unwrap();
 
     let other = Given::new(SealKey::from_bytes([8; 32]));
-    let error = SledStore::open(&folder, &other, entropy()).unwrap_err();
+    let error = SledStore::open(&folder, &other).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::KeyWrong);
-    let error = SledStore::open(&folder, &NoKey, entropy()).unwrap_err();
+    let error = SledStore::open(&folder, NoKey).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::KeyMissing);
     assert!(open(&folder).unwrap().load(&key("a")).unwrap().is_some());
 }
@@ -137,21 +137,20 @@ impl KeySource for NoKey {
 fn a_store_that_could_not_get_its_key_is_made_at_the_next_try() {
     let base = tempfile::tempdir().unwrap();
     let folder = base.path().join("store");
-    let error = SledStore::open(&folder, &NoKey, entropy()).unwrap_err();
+    let error = SledStore::open(&folder, NoKey).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::KeyMissing);
     open(&folder).unwrap();
 }
 
 #[test]
-fn existing_only_makes_nothing() {
+fn opening_what_exists_makes_nothing() {
     let base = tempfile::tempdir().unwrap();
     let folder = base.path().join("store");
-    let options = SledOptions::new().existing_only();
-    let error = options.open(&folder, &source(), entropy()).unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert!(SledStore::open_existing(&folder, source()).unwrap().is_none());
+    assert!(SledStore::open_moving(&folder, source(), source()).unwrap().is_none());
     assert!(!folder.exists());
     open(&folder).unwrap().close().unwrap();
-    options.open(&folder, &source(), entropy()).unwrap();
+    assert!(SledStore::open_existing(&folder, source()).unwrap().is_some());
 }
 
 #[test]
@@ -167,14 +166,14 @@ fn a_new_key_reseals_everything_and_the_old_one_is_refused_after() {
 
     let new = || SealKey::from_bytes([8; 32]);
     let both = Given::new(new()).with_old(SealKey::from_bytes([7; 32]));
-    let store = SledStore::open(&folder, &both, entropy()).unwrap();
+    let store = SledStore::open(&folder, &both).unwrap();
     assert_eq!(store.reseal().unwrap(), 5);
     assert_eq!(store.reseal().unwrap(), 0);
     assert_eq!(store.list().unwrap().len(), 5);
     store.close().unwrap();
 
     assert_eq!(open(&folder).unwrap_err().kind(), StoreErrorKind::KeyWrong);
-    let store = SledStore::open(&folder, &Given::new(new()), entropy()).unwrap();
+    let store = SledStore::open(&folder, Given::new(new())).unwrap();
     let loaded = store.load(&key("3")).unwrap().unwrap();
     assert_eq!((loaded.revision, loaded.record.unwrap()), (first(1), record("r")));
 }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use cotter_session::{Candidate, Protection};
 use cotter_store_file::{FileStore, KeyFile};
-use cotter_store_keyring::{KeyringKey, OsKeyring, runtime_folder};
+use cotter_store_keyring::KeyringKey;
 
-/// How long a keyring may take for one call, and for all that its candidate asks of it.
-const CALL: Duration = Duration::from_secs(5);
+/// How long a keyring may take for all that its candidate asks of it.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Sealed files in `folder`, with their key in the OS keyring; where there is none, in the file `key`, which
@@ -28,13 +27,12 @@ pub fn auto(folder: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Vec<Candidat
     let (folder, key) = (folder.into(), key.into());
     let beside = folder.clone();
     let keyring = move || {
-        let backend = OsKeyring::native();
-        let source = KeyringKey::with_backend(backend, "cotter", runtime_folder(), CALL)?;
-        Ok(Arc::new(FileStore::open(&folder, source)?) as Arc<dyn cotter_core::BlockingTokenStore>)
+        Ok(Arc::new(FileStore::open(&folder, KeyringKey::native("cotter")?)?)
+            as Arc<dyn cotter_core::BlockingTokenStore>)
     };
     let file = move || {
-        let source = KeyFile::new(&key);
-        Ok(Arc::new(FileStore::open(&beside, source)?) as Arc<dyn cotter_core::BlockingTokenStore>)
+        Ok(Arc::new(FileStore::open(&beside, KeyFile::new(&key))?)
+            as Arc<dyn cotter_core::BlockingTokenStore>)
     };
     vec![
         Candidate::new("sealed files, key in the keyring", Protection::Sealed, keyring)

@@ -18,6 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let session =
         Session::builder(Provider::cotter(server.api_key_id())?.with_base_url(server.base_url())?)
+            // It forgets at exit; the example `desktop` keeps its tokens in sealed files.
             .store(cotter::store::Memory::new())
             .transport(cotter::transport::Reqwest::new()?)
             .build()?;

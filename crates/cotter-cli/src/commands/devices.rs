@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use cotter::ErrorKind;
 use cotter::blocking::{Session, TrustedDevice};
-use cotter::device::{DeviceEvent, Signer};
+use cotter::device::{DeviceEvent, Forgotten, Signer, Standing};
 use serde::Serialize;
 
 use crate::args::Devices;
@@ -73,7 +73,7 @@ struct Answered {
 }
 
 #[derive(Debug, Serialize)]
-struct Forgotten {
+struct Gone {
     forgotten: bool,
     /// Whether the server has taken the key out as well.
     at_server: Option<bool>,
@@ -120,7 +120,11 @@ fn list(settings: &Settings) -> Result<ExitCode, Failure> {
             "this machine is no trusted device; sign in, then: cotter devices enroll\n".to_owned()
         });
     };
-    let known = reached(settings, here.is_known())?.flatten();
+    let known = reached(settings, here.standing())?.and_then(|standing| match standing {
+        Standing::NoKey => None,
+        Standing::Unknown => Some(false),
+        Standing::Known => Some(true),
+    });
     let waiting = match known {
         Some(true) => reached(settings, here.pending())?.flatten(),
         _ => None,
@@ -183,7 +187,8 @@ fn answer(settings: &Settings, id: Option<u64>, approve: bool) -> Result<ExitCod
             .with_hint("start the sign-in on the other machine, then try again")
     })?;
     let waiting = Waiting::new(&event);
-    here.respond(event, approve).map_err(no_device)?;
+    let told = if approve { here.approve(event) } else { here.refuse(event) };
+    told.map_err(no_device)?;
     let answer = Answered { approved: approve, event: waiting };
     output::answer(settings, &answer, || {
         let did = if approve { "approved" } else { "refused" };
@@ -192,14 +197,16 @@ fn answer(settings: &Settings, id: Option<u64>, approve: bool) -> Result<ExitCod
 }
 
 fn forget(settings: &Settings) -> Result<ExitCode, Failure> {
-    let (found, at_server) = match here(settings)? {
-        Some(here) => {
-            let told = here.forget()?;
-            (told.is_some(), told)
-        }
-        None => (false, None),
+    let forgotten = match here(settings)? {
+        Some(here) => here.forget()?,
+        None => Forgotten::NoKey,
     };
-    let answer = Forgotten { forgotten: found, at_server };
+    let (found, at_server) = match forgotten {
+        Forgotten::NoKey => (false, None),
+        Forgotten::HereOnly => (true, Some(false)),
+        Forgotten::Everywhere => (true, Some(true)),
+    };
+    let answer = Gone { forgotten: found, at_server };
     output::answer(settings, &answer, || {
         match answer.at_server {
             None => "this machine was no trusted device\n",

@@ -69,6 +69,30 @@ pub struct Device {
     pub enrolled: bool,
 }
 
+/// What the server knows of this machine's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "there is no fourth")]
+pub enum Standing {
+    /// This machine has no key.
+    NoKey,
+    /// There is a key here, and the server does not have it: not yet, or not any more.
+    Unknown,
+    /// The server knows it.
+    Known,
+}
+
+/// Where this machine's key was forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "there is no fourth")]
+pub enum Forgotten {
+    /// There was none.
+    NoKey,
+    /// Here; the server was not reached, or refused, and may list it still.
+    HereOnly,
+    /// Here and at the server.
+    Everywhere,
+}
+
 impl Device {
     pub(crate) fn of(kept: &Kept, by: &dyn Ed25519) -> Self {
         Self {

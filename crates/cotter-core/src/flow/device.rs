@@ -7,7 +7,8 @@ use core::time::Duration;
 use super::ask::ask;
 use super::{Context, and_then, done, plausible};
 use crate::device::{
-    APPROVED, Device, DeviceEvent, DeviceSeed, Ed25519, Kept, LOGIN, METHOD, REFUSED, signed_text,
+    APPROVED, Device, DeviceEvent, DeviceSeed, Ed25519, Forgotten, Kept, LOGIN, METHOD, REFUSED,
+    Standing, signed_text,
 };
 use crate::error::{Error, ErrorKind};
 use crate::provider::Provider;
@@ -77,18 +78,18 @@ pub fn device(cx: &Context, by: Arc<dyn Ed25519>, now: Now) -> Flow<Option<Devic
     })
 }
 
-/// Begins to ask the server whether it has this machine's key; `None` where there is no key.
-pub fn device_is_known(cx: &Context, by: Arc<dyn Ed25519>, now: Now) -> Flow<Option<bool>> {
+/// Begins to ask the server whether it has this machine's key.
+pub fn device_standing(cx: &Context, by: Arc<dyn Ed25519>, now: Now) -> Flow<Standing> {
     let desk = Desk { cx: cx.clone(), by };
     and_then(desk.load(now), now, move |now, found| match found {
-        None => done(Ok(None)),
-        Some((kept, _)) => {
-            and_then(desk.is_enrolled(&kept, now), now, |_, known| done(Ok(Some(known))))
-        }
+        None => done(Ok(Standing::NoKey)),
+        Some((kept, _)) => and_then(desk.is_enrolled(&kept, now), now, |_, known| {
+            done(Ok(if known { Standing::Known } else { Standing::Unknown }))
+        }),
     })
 }
 
-/// Begins a sign-in by this machine's key, without a word from the user. Ends with the tokens, checked
+/// Begins a sign-in by this machine's key, without asking the user. Ends with the tokens, checked
 /// and stored nowhere yet.
 ///
 /// `Config` if this machine is no enrolled device, `Denied` if the server does not take its key any more.
@@ -151,10 +152,21 @@ pub fn pending_approval(cx: &Context, user_id: &str, now: Now) -> Flow<Option<De
     })
 }
 
-/// Begins to answer an event, signed by this machine's key.
+/// Begins to let in who asked by an event, signed by this machine's key.
 ///
 /// `Config` if this machine is no enrolled device of the event's user.
-pub fn respond(
+pub fn approve(cx: &Context, by: Arc<dyn Ed25519>, event: DeviceEvent, now: Now) -> Flow<()> {
+    respond(cx, by, event, true, now)
+}
+
+/// Begins to turn away who asked by an event, signed by this machine's key.
+///
+/// `Config` as for [`approve`].
+pub fn refuse(cx: &Context, by: Arc<dyn Ed25519>, event: DeviceEvent, now: Now) -> Flow<()> {
+    respond(cx, by, event, false, now)
+}
+
+fn respond(
     cx: &Context,
     by: Arc<dyn Ed25519>,
     event: DeviceEvent,
@@ -184,26 +196,27 @@ pub fn respond(
 }
 
 /// Begins to forget this machine's key: at the server if it can be reached, here in any case, even a key
-/// that cannot be read any more; one that a newer version wrote stays. Ends with whether the server has
-/// taken the key out; `None` where there was none.
-pub fn forget_device(cx: &Context, by: Arc<dyn Ed25519>, now: Now) -> Flow<Option<bool>> {
+/// that cannot be read any more; one that a newer version wrote stays.
+pub fn forget_device(cx: &Context, by: Arc<dyn Ed25519>, now: Now) -> Flow<Forgotten> {
     let desk = Desk { cx: cx.clone(), by };
     and_then(desk.find(), now, move |now, found| {
-        let Some((kept, revision)) = found else { return done(Ok(None)) };
+        let Some((kept, revision)) = found else { return done(Ok(Forgotten::NoKey)) };
         let kept = match kept {
             Ok(kept) => kept,
             Err(error) if error.kind() == StoreErrorKind::TooNew => {
                 return done(Err(error.into()));
             }
             Err(_) => {
-                return and_then(desk.remove(revision), now, |_, ()| done(Ok(Some(false))));
+                return and_then(desk.remove(revision), now, |_, ()| done(Ok(Forgotten::HereOnly)));
             }
         };
         let public = Device::of(&kept, &*desk.by).public_key;
         let call = wire::change(&desk.cx.provider, &kept.user_id, &public, "", false);
         let told = ask(&desk.cx, call, now, |_, answer| Ok(answer.is_ok()));
         and_then(told, now, move |now, told| {
-            and_then(desk.remove(revision), now, move |_, ()| done(Ok(Some(told))))
+            and_then(desk.remove(revision), now, move |_, ()| {
+                done(Ok(if told { Forgotten::Everywhere } else { Forgotten::HereOnly }))
+            })
         })
     })
 }

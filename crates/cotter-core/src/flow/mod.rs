@@ -36,8 +36,8 @@ use alloc::vec::Vec;
 
 pub use self::acquire::{acquire, look};
 pub use self::device::{
-    Enrolment, device, device_is_known, enroll_device, forget_device, pending_approval,
-    request_approval, respond, sign_in_by_device,
+    Enrolment, approve, device, device_standing, enroll_device, forget_device, pending_approval,
+    refuse, request_approval, sign_in_by_device,
 };
 pub use self::grant::Unpersisted;
 pub use self::login::{LoggedIn, login, may_sign_in};
