@@ -190,15 +190,21 @@ pub fn a_removal_and_a_save_at_once_are_told_apart(store: &Subject) {
     if !store.capabilities().compare_and_set {
         return;
     }
-    for round in 0..8 {
+    for round in 0..12 {
         let key = key(&format!("round {round}"));
         let there = first(1);
         store.save(&key, b"old", Expected::Absent, there);
-        // Half of them remove what the other half replaces.
+        // Half of them remove what the other half replaces. The one half, the other, or neither is
+        // a moment late, so that either comes between the steps of the other.
         let expected = Expected::Revision(there);
-        let swap = |n: u8| match n % 2 {
-            0 => store.remove(&key, there),
-            _ => store.save(&key, &[n], expected, there.next()),
+        let swap = |n: u8| {
+            if n % 2 == round % 3 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            match n % 2 {
+                0 => store.remove(&key, there),
+                _ => store.save(&key, &[n], expected, there.next()),
+            }
         };
         let winners = in_threads(|n| (swap(n) == Swap::Done).then_some(n));
         let [winner] = winners[..] else { panic!("{} swapped one revision", winners.len()) };
