@@ -85,7 +85,9 @@ fn lonely_child() {
 
 #[test]
 fn twenty_processes_refresh_fifty_times_each_one_after_the_other() {
-    let config = Config::default().with_on_reuse(OnReuse::RevokeFamily);
+    // Held for a moment each, so that the server sees two at once if there ever are two.
+    let hold = Duration::from_millis(10);
+    let config = Config::default().with_on_reuse(OnReuse::RevokeFamily).with_hold(hold);
     let server = Emulator::start(config).unwrap();
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("store");

@@ -50,6 +50,8 @@ fn fifty_at_once_make_one_exchange_and_get_one_answer(home: Home) {
 
 fn forced_refreshes_at_once_never_overlap_nor_reuse(home: Home) {
     home.sign_in();
+    // Held for a moment each, so that the server sees two at once if there ever are two.
+    home.server.configure(|config| config.hold = Duration::from_millis(20));
     let children: Vec<Child> = (0..20).map(|_| home.spawn(&["token", "--force-refresh"])).collect();
     let answers: BTreeSet<String> = children.into_iter().map(|child| end(child).ok()).collect();
     let counters = home.server.counters();

@@ -1,4 +1,4 @@
-//! Bodies that arrive slowly or not whole.
+//! Bodies that arrive slowly or not whole, and one that keeps something until it is sent.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::io;
 
-use axum::body::Bytes;
+use axum::body::{Body as Any, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
@@ -71,5 +71,38 @@ impl Body for Paced {
     fn size_hint(&self) -> SizeHint {
         // Asked before the first frame only: it becomes the Content-Length.
         SizeHint::with_exact(self.declared)
+    }
+}
+
+/// A body that keeps `T` until the last of it has gone to the connection.
+#[derive(Debug)]
+pub(crate) struct Kept<T> {
+    body: Any,
+    _kept: T,
+}
+
+impl<T> Kept<T> {
+    pub(crate) const fn new(body: Any, kept: T) -> Self {
+        Self { body, _kept: kept }
+    }
+}
+
+impl<T: Unpin> Body for Kept<T> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

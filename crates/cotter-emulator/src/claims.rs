@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::clock::GO_ZERO;
-use crate::codec::{alphanumeric, b64url, uuid};
+use crate::codec::{alphanumeric, b64url, from_b64url, uuid};
 use crate::config::Profile;
 use crate::keys::{JwtKey, KeyRing};
 
@@ -25,44 +25,11 @@ pub(crate) struct Subject<'a> {
 type Claims = Map<String, Value>;
 
 impl Subject<'_> {
-    /// Both JWTs, access first; `fault` names what is wrong with them.
-    pub(crate) fn sign(&self, keys: &KeyRing, fault: Option<&str>) -> (String, String) {
-        let stranger;
-        let key = match fault {
-            Some("bad-signature") => {
-                stranger = JwtKey::new(Some(keys.active().kid.clone()));
-                &stranger
-            }
-            Some("unknown-kid") => {
-                stranger = JwtKey::new(None);
-                &stranger
-            }
-            _ => keys.active(),
-        };
-        let none = fault == Some("alg-none");
-        let other = uuid();
-        let token = |mut claims: Claims| {
-            if let Some(fault) = fault {
-                spoil(&mut claims, fault, &other);
-            }
-            self.encode(key, &claims, none)
-        };
-        let access = match fault {
-            Some("not-a-jwt") => format!("opaque_{}", alphanumeric(40)),
-            _ => token(self.access()),
-        };
-        (access, token(self.id()))
-    }
-
-    fn encode(&self, key: &JwtKey, claims: &Claims, none: bool) -> String {
-        let mut header = json!({ "alg": if none { "none" } else { "ES256" }, "typ": "JWT" });
-        if self.profile != Profile::V2020_04 && !none {
-            header["kid"] = json!(key.kid);
-        }
-        let claims = Value::Object(claims.clone());
-        let text = format!("{}.{}", b64url(header.to_string()), b64url(claims.to_string()));
-        let signature = if none { String::new() } else { key.sign(&text) };
-        format!("{text}.{signature}")
+    /// Both JWTs, access first.
+    pub(crate) fn sign(&self, keys: &KeyRing) -> (String, String) {
+        let kid = self.profile != Profile::V2020_04;
+        let token = |claims| encode(keys.active(), claims, kid, false);
+        (token(self.access()), token(self.id()))
     }
 
     fn common(&self) -> Claims {
@@ -105,6 +72,50 @@ impl Subject<'_> {
     }
 }
 
+fn encode(key: &JwtKey, claims: Claims, kid: bool, none: bool) -> String {
+    let mut header = json!({ "alg": if none { "none" } else { "ES256" }, "typ": "JWT" });
+    if kid && !none {
+        header["kid"] = json!(key.kid);
+    }
+    let claims = Value::Object(claims).to_string();
+    let text = format!("{}.{}", b64url(header.to_string()), b64url(claims));
+    let signature = if none { String::new() } else { key.sign(&text) };
+    format!("{text}.{signature}")
+}
+
+/// Header and claims of a JWT of our own.
+fn decode(token: &str) -> Option<(Value, Claims)> {
+    let mut parts = token.split('.').map(from_b64url);
+    let header = serde_json::from_slice(&parts.next()??).ok()?;
+    let claims = serde_json::from_slice(&parts.next()??).ok()?;
+    Some((header, claims))
+}
+
+/// What the fault makes of two sound JWTs, access first: signed anew, unless it is not about them.
+pub(crate) fn spoilt(keys: &KeyRing, sound: [&str; 2], fault: &str) -> [String; 2] {
+    let stranger = match fault {
+        "bad-signature" => Some(JwtKey::new(Some(keys.active().kid.clone()))),
+        "unknown-kid" => Some(JwtKey::new(None)),
+        _ => None,
+    };
+    let none = fault == "alg-none";
+    let key = stranger.as_ref().unwrap_or_else(|| keys.active());
+    let other = uuid();
+    let mut tokens = sound.map(|token| {
+        let Some((header, mut claims)) = decode(token) else { return token.to_owned() };
+        let before = claims.clone();
+        spoil(&mut claims, fault, &other);
+        if claims == before && stranger.is_none() && !none {
+            return token.to_owned();
+        }
+        encode(key, claims, header.get("kid").is_some(), none)
+    });
+    if fault == "not-a-jwt" {
+        tokens[0] = format!("opaque_{}", alphanumeric(40));
+    }
+    tokens
+}
+
 fn spoil(claims: &mut Claims, fault: &str, other: &str) {
     let mut set = |name: &str, value: Value| claims.insert(name.into(), value);
     match fault {
@@ -123,7 +134,9 @@ fn spoil(claims: &mut Claims, fault: &str, other: &str) {
         }
         "no-exp" => drop(claims.remove("exp")),
         "expired" => {
-            let back = |name: &str| claims.get(name).and_then(Value::as_i64).unwrap_or(0) - 86_400;
+            let back = |name: &str| {
+                claims.get(name).and_then(Value::as_i64).unwrap_or(0).saturating_sub(86_400)
+            };
             let (iat, exp) = (back("iat"), back("exp"));
             claims.insert("iat".into(), json!(iat));
             claims.insert("exp".into(), json!(exp));

@@ -83,6 +83,8 @@ pub struct Config {
     pub refresh_sliding: bool,
     /// What a refresh does with the token it was given.
     pub rotation: Rotation,
+    /// How long each refresh is in hand before it is processed, so that requests can overlap.
+    pub hold: Duration,
     /// Whether a replay within the grace gets a successor of its own instead of the same one.
     pub grace_new_successor: bool,
     /// What a replay outside the grace brings about.
@@ -135,6 +137,7 @@ impl Default for Config {
             refresh_ttl: Duration::from_secs(30 * 86_400),
             refresh_sliding: false,
             rotation: Rotation::Strict,
+            hold: Duration::ZERO,
             grace_new_successor: false,
             on_reuse: OnReuse::Reject,
             profile: Profile::V2020_08,
@@ -182,6 +185,7 @@ with! {
     with_refresh_ttl refresh_ttl: Duration;
     with_refresh_sliding refresh_sliding: bool;
     with_rotation rotation: Rotation;
+    with_hold hold: Duration;
     with_grace_new_successor grace_new_successor: bool;
     with_on_reuse on_reuse: OnReuse;
     with_profile profile: Profile;

@@ -12,7 +12,7 @@ pub struct Counters {
     pub reuses: u64,
     /// Presentations of a superseded refresh token within the grace, answered.
     pub grace_replays: u64,
-    /// Most refresh requests of one family in hand at once.
+    /// Most refresh requests of one family in hand at once: from arrival until the answer is written.
     pub max_in_flight: u64,
     /// Refresh requests that arrived.
     pub refresh_requests: u64,

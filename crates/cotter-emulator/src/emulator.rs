@@ -96,7 +96,7 @@ impl Emulator {
     ///
     /// # Panics
     ///
-    /// If there is no fault or path of that name.
+    /// If there is no fault or path of that name, or its status or size is out of bounds.
     pub fn fault(&self, fault: Fault) {
         match fault.checked() {
             Ok(fault) => self.server.app.core().faults.push(fault),

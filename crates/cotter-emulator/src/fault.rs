@@ -29,7 +29,7 @@ pub const FAULTS: &[(&str, &str)] = &[
     ("string-expires-in", "expires_in is a string"),
     ("huge-expires-in", "expires_in is the largest 64-bit number"),
     ("negative-expires-in", "expires_in is -1"),
-    ("expires-in-mismatch", "expires_in is twice exp - iat"),
+    ("expires-in-mismatch", "expires_in is twice exp - iat, and one more"),
     ("no-expires-in", "the set lacks expires_in"),
     ("extra-members", "the set has members nobody knows"),
     ("numeric-auth-time", "auth_time is a number"),
@@ -65,13 +65,17 @@ pub(crate) const PATHS: &[&str] = &[
     "any",
 ];
 
+/// Most bytes of padding that a fault may ask for: 64 MiB.
+const MAX_PADDING: usize = 64 << 20;
+
 /// One thing to go wrong, for the next `count` requests of a path.
 ///
 /// Several may be queued: a request meets the first in the queue that is for its path.
 ///
 /// Without [`after_commit`](Self::after_commit) the server's state stays as it was: where the
-/// answer still is a token set, its `refresh_token` is the one that was presented. `delay` is the
-/// exception: it only takes time.
+/// answer still is a token set, its `refresh_token` is the one that was presented, or, within a
+/// grace, the one of the kept answer; without rotation there is none. `delay` is the exception: it
+/// only takes time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -126,7 +130,7 @@ impl Fault {
         }
     }
 
-    /// An answer of that status.
+    /// An answer of that status, 200 to 599.
     #[must_use]
     pub fn status(status: u16) -> Self {
         Self { status: Some(status), ..Self::new("status") }
@@ -207,7 +211,7 @@ impl Fault {
         self
     }
 
-    /// How many bytes of padding.
+    /// How many bytes of padding, at most 64 MiB.
     #[must_use]
     pub const fn bytes(mut self, bytes: usize) -> Self {
         self.bytes = Some(bytes);
@@ -220,6 +224,12 @@ impl Fault {
         self.path = self.path.replace('-', "_");
         if !PATHS.contains(&self.path.as_str()) {
             return Err(format!("no path {:?}; there are: {}", self.path, PATHS.join(", ")));
+        }
+        if self.bytes.is_some_and(|bytes| bytes > MAX_PADDING) {
+            return Err(format!("bytes must be at most {MAX_PADDING}"));
+        }
+        if self.status.is_some_and(|status| !(200..600).contains(&status)) {
+            return Err("status must be 200 to 599".into());
         }
         let clears_all = self.count == 0 && matches!(self.name.as_str(), "" | "all");
         if clears_all || FAULTS.iter().any(|(name, _)| *name == self.name) {
@@ -295,5 +305,23 @@ mod tests {
         assert!(Fault::new("no_such").checked().unwrap_err().contains("drop"));
         assert!(Fault::new("drop").path("moon").checked().unwrap_err().contains("jwks"));
         assert_eq!(Fault::new("No_Exp").checked().expect("known").name, "no-exp");
+    }
+
+    #[test]
+    fn what_no_answer_can_carry_is_refused() {
+        for fault in [
+            Fault::status(101),
+            Fault::status(199),
+            Fault::reject(600),
+            Fault::new("oversized").bytes((64 << 20) + 1),
+            Fault::new("oversized").bytes(usize::MAX),
+        ] {
+            assert!(fault.clone().checked().is_err(), "{fault:?}");
+        }
+        for fault in
+            [Fault::status(200), Fault::status(599), Fault::new("oversized").bytes(64 << 20)]
+        {
+            assert!(fault.clone().checked().is_ok(), "{fault:?}");
+        }
     }
 }

@@ -12,6 +12,7 @@ mod event;
 mod fault;
 mod faulty;
 mod keys;
+mod log;
 mod login;
 mod options;
 mod redirect;

@@ -11,7 +11,8 @@ fn main() -> ExitCode {
     match config(&matches).and_then(|config| run(config, &matches)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("cotter-emulator: {why}");
+            // Where standard error is closed, the exit code has to say it.
+            let _ = writeln!(io::stderr(), "cotter-emulator: {why}");
             ExitCode::from(2)
         }
     }

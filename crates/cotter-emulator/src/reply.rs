@@ -4,15 +4,16 @@ use core::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HeaderName,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONTENT_TYPE, HeaderName,
     HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE,
 };
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
-use crate::body::Paced;
+use crate::body::{Kept, Paced};
 use crate::config::{Config, RejectBody};
+use crate::state::InHand;
 
 /// A page, as a proxy or a captive portal sends one.
 pub(crate) const PORTAL: &str = "<!doctype html><html><head><title>Welcome</title></head><body>Sign in to the network</body></html>";
@@ -31,6 +32,29 @@ pub(crate) enum Pace {
 /// An extension of responses that are never to be sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Abort;
+
+/// An extension of responses that a handler made; others are the framework's.
+#[derive(Clone, Copy, Debug)]
+struct Ours;
+
+/// The response, in the shape of the API where it is an error of the framework's own.
+pub(crate) fn in_shape(response: Response<Body>) -> Response<Body> {
+    let status = response.status();
+    if response.extensions().get::<Ours>().is_some() || status.as_u16() < 400 {
+        return response;
+    }
+    let msg = match status {
+        StatusCode::METHOD_NOT_ALLOWED => "Method is not allowed",
+        StatusCode::PAYLOAD_TOO_LARGE => "Request is larger than 1 MiB",
+        _ => "Request is not understood",
+    };
+    let allowed = response.headers().get(ALLOW).cloned();
+    let mut shaped = Reply::error(status, msg).into_response();
+    if let Some(allowed) = allowed {
+        shaped.headers_mut().insert(ALLOW, allowed);
+    }
+    shaped
+}
 
 /// One answer.
 #[derive(Clone, Debug, Default)]
@@ -141,6 +165,7 @@ impl IntoResponse for Reply {
         };
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
+        response.extensions_mut().insert(Ours);
         if matches!(self.pace, Pace::Abort) {
             response.extensions_mut().insert(Abort);
         }
@@ -151,5 +176,19 @@ impl IntoResponse for Reply {
             }
         }
         response
+    }
+}
+
+/// The answer to a request that stays in hand until the answer is written.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) reply: Reply,
+    pub(crate) in_hand: InHand,
+}
+
+impl IntoResponse for Held {
+    fn into_response(self) -> Response<Body> {
+        let in_hand = self.in_hand;
+        self.reply.into_response().map(|body| Body::new(Kept::new(body, in_hand)))
     }
 }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::future::Future;
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::pin::pin;
 use std::io;
 use std::net::{TcpListener as StdListener, ToSocketAddrs as _};
@@ -26,7 +26,8 @@ use tokio::sync::oneshot;
 
 use crate::config::Config;
 use crate::endpoints;
-use crate::reply::Abort;
+use crate::log::{Log, Writer};
+use crate::reply::{Abort, in_shape};
 use crate::state::App;
 
 /// A server on a thread of its own; it ends when this goes.
@@ -36,6 +37,7 @@ pub(crate) struct Server {
     pub(crate) runtime: tokio::runtime::Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    _writer: Option<Writer>,
 }
 
 impl Server {
@@ -44,6 +46,7 @@ impl Server {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = mpsc::channel();
+        let (log, writer) = config.log.then(Log::start).transpose()?.unzip();
         let thread =
             std::thread::Builder::new().name("cotter-emulator".into()).spawn(move || {
                 runtime.block_on(async move {
@@ -52,16 +55,15 @@ impl Server {
                         Ok(bound) => bound,
                         Err(error) => return drop(ready.send(Err(error))),
                     };
-                    let log = config.log;
-                    let app = Arc::new(App::new(config, format!("http://{address}")));
+                    let app = Arc::new(App::new(config, origin(address)));
                     let router = endpoints::router(Arc::clone(&app));
                     if ready.send(Ok(Arc::clone(&app))).is_ok() {
-                        accept(listener, &app, &router, log, stopped).await;
+                        accept(listener, &app, &router, log.as_ref(), stopped).await;
                     }
                 });
             })?;
         let app = started.recv().map_err(io::Error::other)??;
-        Ok(Self { app, runtime: handle, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { app, runtime: handle, stop: Some(stop), thread: Some(thread), _writer: writer })
     }
 }
 
@@ -90,11 +92,21 @@ fn bind(listen: &str) -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
+/// Where to reach it: who listens everywhere is reached on loopback, too.
+fn origin(mut address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("http://{address}")
+}
+
 async fn accept(
     listener: TcpListener,
     app: &Arc<App>,
     router: &Router,
-    log: bool,
+    log: Option<&Log>,
     stopped: oneshot::Receiver<()>,
 ) {
     let mut stopped = pin!(stopped);
@@ -110,7 +122,7 @@ async fn accept(
             None => return,
             Some(Ok((stream, _))) => {
                 app.core().counters.connections += 1;
-                tokio::spawn(serve(stream, Arc::clone(app), router.clone(), log));
+                tokio::spawn(serve(stream, Arc::clone(app), router.clone(), log.cloned()));
             }
             // Out of descriptors, most likely: some may come free.
             Some(Err(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -118,21 +130,23 @@ async fn accept(
     }
 }
 
-async fn serve(stream: TcpStream, app: Arc<App>, router: Router, log: bool) {
+async fn serve(stream: TcpStream, app: Arc<App>, router: Router, log: Option<Log>) {
     // Without it the server still works, only slower.
     let _ = stream.set_nodelay(true);
     let routes = TowerToHyperService::new(router);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (routes, app) = (routes.clone(), Arc::clone(&app));
+        let (routes, app, log) = (routes.clone(), Arc::clone(&app), log.clone());
         async move {
             let begun = Instant::now();
             // The query may name a person: it is not logged.
-            let line = log.then(|| format!("{} {}", request.method(), request.uri().path()));
+            let line =
+                log.map(|log| (log, format!("{} {}", request.method(), request.uri().path())));
             let Ok(response) = routes.call(request).await;
             let response = finish(response, &app);
-            if let Some(line) = line {
+            if let Some((log, line)) = line {
                 let status = response.as_ref().map_or(0, |r| r.status().as_u16());
-                eprintln!("{line} {status} {:.1}ms", begun.elapsed().as_secs_f64() * 1000.0);
+                let ms = begun.elapsed().as_secs_f64() * 1000.0;
+                log.line(&format!("{line} {status} {ms:.1}ms"));
             }
             response
         }
@@ -143,7 +157,8 @@ async fn serve(stream: TcpStream, app: Arc<App>, router: Router, log: bool) {
     let _ = connection.serve_connection(TokioIo::new(stream), service).await;
 }
 
-fn finish(mut response: Response<Body>, app: &App) -> Result<Response<Body>, Aborted> {
+fn finish(response: Response<Body>, app: &App) -> Result<Response<Body>, Aborted> {
+    let mut response = in_shape(response);
     if response.extensions().get::<Abort>().is_some() {
         return Err(Aborted);
     }

@@ -1,6 +1,6 @@
 //! Everything the server knows, behind one lock that is never held across an await.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use core::time::Duration;
@@ -96,16 +96,23 @@ impl App {
         self.paused.send_replace(hold);
     }
 
-    /// Waits until refresh requests may go on.
+    /// Waits until refresh requests may go on: never at once, so that those that are here together
+    /// are counted together.
     pub(crate) async fn gate(&self) {
         let mut paused = self.paused.subscribe();
         // The sender lives in `self`, so this can't fail.
         let _ = paused.wait_for(|held| !*held).await;
+        let hold = self.core().config.hold;
+        if hold.is_zero() {
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep(hold).await;
+        }
     }
 
     /// Notes that a refresh request for `presented` is here, until the guard goes.
-    pub(crate) fn arrive(&self, presented: Option<&str>) -> InHand<'_> {
-        let mut core = self.core();
+    pub(crate) fn arrive(app: &Arc<Self>, presented: Option<&str>) -> InHand {
+        let mut core = app.core();
         core.counters.refresh_requests += 1;
         let family = presented.and_then(|token| core.families.family_of(token));
         if let Some(id) = family {
@@ -114,9 +121,9 @@ impl App {
         }
         let arrivals = core.counters.refresh_requests;
         drop(core);
-        self.arrivals.send_replace(arrivals);
-        self.arrived.notify_all();
-        InHand { app: self, family }
+        app.arrivals.send_replace(arrivals);
+        app.arrived.notify_all();
+        InHand { app: Arc::clone(app), family }
     }
 
     /// Blocks until `n` refresh requests have arrived since the start or the last reset.
@@ -141,14 +148,14 @@ impl App {
     }
 }
 
-/// A refresh request in hand.
+/// A refresh request in hand: it goes with the body of the answer, once that is written.
 #[derive(Debug)]
-pub(crate) struct InHand<'a> {
-    app: &'a App,
+pub(crate) struct InHand {
+    app: Arc<App>,
     family: Option<u64>,
 }
 
-impl Drop for InHand<'_> {
+impl Drop for InHand {
     fn drop(&mut self) {
         if let Some(id) = self.family {
             self.app.core().families.leave(id);

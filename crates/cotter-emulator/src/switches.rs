@@ -73,6 +73,13 @@ pub const SWITCHES: &[Switch] = &[
         on_reuse,
         reuse
     ),
+    switch!(
+        "hold",
+        "TIME",
+        "time that each refresh is in hand before it counts [0s]",
+        hold,
+        duration
+    ),
     switch!("profile", "2020-04|2020-08|latest", "claims of a time [2020-08]", profile, profile),
     switch!(
         "expires-in",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use crate::claims::Subject;
+use crate::claims::{self, Subject};
 use crate::clock::{millis, seconds};
 use crate::codec::alphanumeric;
 use crate::config::{OnReuse, Profile, Rotation};
@@ -34,8 +34,8 @@ struct Issued {
 #[derive(Debug)]
 struct Superseded {
     at_ms: i64,
-    /// What the rotation answered, kept while a grace may want it again.
-    answer: Option<Value>,
+    /// The sound set of the rotation, and its life: kept while a grace may want it again.
+    answer: Option<(Value, i64)>,
 }
 
 /// Every family and every refresh token ever issued.
@@ -144,7 +144,8 @@ impl Core {
         });
         let token = self.families.mint(id);
         let ttl = seconds(options.access_ttl.unwrap_or(self.config.access_ttl));
-        self.issue(id, Some(&token), ttl, mode.fault)
+        let set = self.issue(id, Some(&token), ttl);
+        self.spoilt(set, ttl, mode.fault)
     }
 
     /// What `presented` buys.
@@ -170,48 +171,50 @@ impl Core {
         let ttl = seconds(self.config.access_ttl);
         if let Some((at_ms, answer)) = superseded {
             let Rotation::Grace(grace) = self.config.rotation else {
-                return Err(self.reused(id));
+                return Err(self.reused(id, mode));
             };
             if now_ms.saturating_sub(at_ms) >= millis(grace) {
-                return Err(self.reused(id));
+                return Err(self.reused(id, mode));
             }
             self.counters.grace_replays += 1;
-            if !self.config.grace_new_successor {
-                if let Some(answer) = answer {
-                    return Ok(answer);
+            let same = answer.filter(|_| !self.config.grace_new_successor);
+            let (set, ttl) = match same {
+                Some(same) => same,
+                None if mode.commit => {
+                    let token = self.families.mint(id);
+                    (self.issue(id, Some(&token), ttl), ttl)
                 }
-            }
-            let token = self.families.mint(id);
-            return Ok(self.issue(id, Some(&token), ttl, mode.fault));
+                None => (self.issue(id, Some(presented), ttl), ttl),
+            };
+            return Ok(self.spoilt(set, ttl, mode.fault));
         }
+        let rotates = self.config.rotation != Rotation::None;
         if !mode.commit {
-            return Ok(self.issue(id, Some(presented), ttl, mode.fault));
+            let set = self.issue(id, rotates.then_some(presented), ttl);
+            return Ok(self.spoilt(set, ttl, mode.fault));
         }
         self.counters.exchanges += 1;
         if self.config.refresh_sliding {
             family.expires_ms = now_ms.saturating_add(millis(self.config.refresh_ttl));
         }
-        if self.config.rotation == Rotation::None {
-            return Ok(self.issue(id, None, ttl, mode.fault));
+        if !rotates {
+            let set = self.issue(id, None, ttl);
+            return Ok(self.spoilt(set, ttl, mode.fault));
         }
         let token = self.families.mint(id);
-        let answer = self.issue(id, Some(&token), ttl, mode.fault);
+        let set = self.issue(id, Some(&token), ttl);
+        // What goes wrong on the way need not go wrong again: the sound set is kept.
         let graceful = matches!(self.config.rotation, Rotation::Grace(_));
-        // What went wrong on the way need not go wrong again: a replay gets a sound set.
-        let kept = match (graceful, mode.fault) {
-            (false, _) => None,
-            (true, None) => Some(answer.clone()),
-            (true, Some(_)) => Some(self.issue(id, Some(&token), ttl, None)),
-        };
+        let kept = graceful.then(|| (set.clone(), ttl));
         if let Some(issued) = self.families.tokens.get_mut(presented) {
             issued.superseded = Some(Superseded { at_ms: now_ms, answer: kept });
         }
-        Ok(answer)
+        Ok(self.spoilt(set, ttl, mode.fault))
     }
 
-    fn reused(&mut self, id: u64) -> Rejected {
+    fn reused(&mut self, id: u64, mode: Mode<'_>) -> Rejected {
         self.counters.reuses += 1;
-        if self.config.on_reuse == OnReuse::RevokeFamily {
+        if mode.commit && self.config.on_reuse == OnReuse::RevokeFamily {
             if let Some(family) = self.families.families.get_mut(&id) {
                 family.revoked = true;
             }
@@ -219,8 +222,8 @@ impl Core {
         Rejected
     }
 
-    /// The oauth_token object.
-    fn issue(&self, id: u64, refresh: Option<&str>, ttl: i64, fault: Option<&str>) -> Value {
+    /// The oauth_token object, sound.
+    fn issue(&self, id: u64, refresh: Option<&str>, ttl: i64) -> Value {
         let Some(family) = self.families.families.get(&id) else { return Value::Null };
         let Some(user) = self.users.by_id(&family.user) else { return Value::Null };
         let issued_at = self.clock.now_s();
@@ -236,7 +239,7 @@ impl Core {
             expires_at: issued_at.saturating_add(ttl),
             profile: family.profile.unwrap_or(self.config.profile),
         };
-        let (access, id_token) = subject.sign(&self.keys, fault);
+        let (access, id_token) = subject.sign(&self.keys);
         let mut set = json!({
             "access_token": access,
             "auth_method": family.auth_method,
@@ -247,9 +250,19 @@ impl Core {
         if let Some(token) = refresh {
             set["refresh_token"] = json!(token);
         }
-        if let Some(fault) = fault {
-            spoil(&mut set, fault, ttl);
+        set
+    }
+
+    /// What a fault makes of a sound set.
+    fn spoilt(&self, mut set: Value, ttl: i64, fault: Option<&str>) -> Value {
+        let Some(fault) = fault.filter(|_| set.is_object()) else { return set };
+        let names = ["access_token", "id_token"];
+        let sound = names.map(|name| set.get(name).and_then(Value::as_str).unwrap_or_default());
+        let tokens = claims::spoilt(&self.keys, sound, fault);
+        for (name, token) in names.into_iter().zip(tokens) {
+            set[name] = json!(token);
         }
+        spoil(&mut set, fault, ttl);
         set
     }
 }
@@ -267,7 +280,9 @@ fn spoil(set: &mut Value, fault: &str, ttl: i64) {
         "string-expires-in" => drop(object.insert("expires_in".into(), json!(ttl.to_string()))),
         "huge-expires-in" => drop(object.insert("expires_in".into(), json!(u64::MAX))),
         "negative-expires-in" => drop(object.insert("expires_in".into(), json!(-1))),
-        "expires-in-mismatch" => drop(object.insert("expires_in".into(), json!(ttl * 2 + 1))),
+        "expires-in-mismatch" => {
+            drop(object.insert("expires_in".into(), json!(ttl.saturating_mul(2).saturating_add(1))))
+        }
         "extra-members" => {
             object.insert("scope".into(), json!("access"));
             object.insert("x_unknown".into(), json!({ "deep": [1, null, "two"] }));

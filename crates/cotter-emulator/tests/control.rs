@@ -164,3 +164,69 @@ fn it_starts_inside_a_runtime_and_stops_when_dropped() {
     assert!(std::net::TcpStream::connect(address).is_err());
     assert!(Emulator::start(Config::default().with_listen("256.0.0.1:0")).is_err());
 }
+
+#[test]
+fn a_body_that_makes_no_sense_is_a_400_that_says_why() {
+    let emulator = start();
+    let ada = |member: &str| format!("{{\"identifier\":\"a@example.test\",{member}}}");
+    let bodies = [
+        ("/config", ""),
+        ("/config", "no JSON"),
+        ("/config", "[]"),
+        ("/config", "null"),
+        ("/config", r#"{"kid":{}}"#),
+        ("/config", r#"{"kid":null}"#),
+        ("/token-set", ""),
+        ("/token-set", "[]"),
+        ("/token-set", r#"{"identifier":5}"#),
+        ("/token-set", &ada(r#""profile":5"#)),
+        ("/token-set", &ada(r#""auth_method":[]"#)),
+        ("/token-set", &ada(r#""access_ttl":{}"#)),
+        ("/token-set", &ada(r#""access_ttl":true"#)),
+        ("/faults", r#"{"name":"oversized","bytes":18446744073709551615}"#),
+        ("/faults", r#"{"name":"oversized","bytes":67108865}"#),
+        ("/faults", r#"{"name":"status","status":101}"#),
+        ("/faults", r#"{"name":"status","status":1000}"#),
+        ("/clock", "no JSON"),
+        ("/keys/rotate", "no JSON"),
+        ("/keys/rotate", r#"{"drop_old":1}"#),
+    ];
+    for (path, body) in bodies {
+        let answer = control(&emulator, "POST", path, body);
+        assert_eq!(answer.status, 400, "{path} {body}");
+        assert!(!field(&answer.json(), "msg").is_empty(), "{path} {body}");
+    }
+    // None of them was taken for something else, and it goes on.
+    assert_eq!(control(&emulator, "GET", "/faults", "").json(), json!([]));
+    granted(&emulator, &refresh_token(&sign_in(&emulator)));
+    assert_eq!(control(&emulator, "POST", "/keys/rotate", "").status, 200);
+}
+
+#[test]
+fn what_the_framework_refuses_has_the_shape_of_the_api() {
+    let emulator = start();
+    let api = emulator.base_url().to_owned();
+    let large = "x".repeat((1 << 20) + 1);
+    for (method, path, body, status) in [
+        ("PUT", "/token/jwks", "", 405),
+        ("POST", "/token", large.as_str(), 413),
+        ("GET", "/event/get/%ff", "", 400),
+        ("DELETE", "/token/%ff", "", 400),
+        ("GET", "/no-such-thing", "", 404),
+    ] {
+        let answer = common::call(method, &format!("{api}{path}"), &[], body).expect("an answer");
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert_eq!(common::names(&answer.json()), ["msg", "type"], "{method} {path}");
+        assert_eq!(answer.header("allow").is_some(), status == 405);
+    }
+}
+
+#[test]
+fn who_listens_everywhere_is_announced_on_loopback() {
+    for (listen, host) in [("0.0.0.0:0", "http://127.0.0.1:"), ("[::]:0", "http://[::1]:")] {
+        // Not every machine has the other family.
+        let Ok(emulator) = Emulator::start(Config::default().with_listen(listen)) else { continue };
+        assert!(emulator.base_url().starts_with(host), "{}", emulator.base_url());
+        get(&emulator, "/token/jwks");
+    }
+}

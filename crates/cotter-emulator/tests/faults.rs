@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use common::{
     call, claims, field, get, granted, header, refresh, refresh_token, sign_in, start, try_refresh,
-    verifies,
+    verifies, with,
 };
-use cotter_emulator::{Emulator, FAULTS, Fault};
+use cotter_emulator::{Config, Emulator, FAULTS, Fault, OnReuse, Rotation};
 use serde_json::{Value, json};
 
 /// The answer to a refresh that meets this fault, and the token it presented.
@@ -125,7 +125,7 @@ fn members_missing_or_of_another_type() {
     assert_eq!(spoilt(&emulator, "string-expires-in")["expires_in"], "3600");
     assert_eq!(spoilt(&emulator, "huge-expires-in")["expires_in"], u64::MAX);
     assert_eq!(spoilt(&emulator, "negative-expires-in")["expires_in"], -1);
-    assert_ne!(spoilt(&emulator, "expires-in-mismatch")["expires_in"], 3600);
+    assert_eq!(spoilt(&emulator, "expires-in-mismatch")["expires_in"], 2 * 3600 + 1);
     assert_eq!(spoilt(&emulator, "extra-members")["x_unknown"]["deep"][2], "two");
 }
 
@@ -306,4 +306,89 @@ fn looks_like(emulator: &Emulator, set: &Value, plain: &Value) -> bool {
 fn plain_now() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     i64::try_from(now.expect("after 1970").as_secs()).expect("before the end")
+}
+
+#[test]
+fn a_replay_within_a_grace_meets_faults_and_the_kept_answer_stays_sound() {
+    let grace = Rotation::Grace(Duration::from_secs(30));
+    let emulator = with(Config::default().with_rotation(grace));
+    let first = refresh_token(&sign_in(&emulator));
+    let kept = granted(&emulator, &first);
+    let claims_of = |set: &Value| claims(field(set, "access_token"));
+    for commit in [false, true] {
+        let met = |name: &str| {
+            let fault = Fault::new(name);
+            emulator.fault(if commit { fault.after_commit() } else { fault });
+            let set = granted(&emulator, &first);
+            assert_eq!(granted(&emulator, &first), kept, "after {name}");
+            set
+        };
+        let bare = met("no-access-token");
+        assert_eq!(bare.get("access_token"), None);
+        assert_eq!(
+            (&bare["id_token"], &bare["refresh_token"]),
+            (&kept["id_token"], &kept["refresh_token"])
+        );
+        let other = met("other-sub");
+        assert!(verifies(&emulator, field(&other, "access_token")), "signed anew");
+        assert_ne!(claims_of(&other)["sub"], claims_of(&kept)["sub"]);
+        assert_eq!(
+            claims_of(&other)["jti"],
+            claims_of(&kept)["jti"],
+            "the kept token, but for that"
+        );
+        let expired = met("expired");
+        assert!(claims_of(&expired)["exp"].as_i64() < claims_of(&kept)["iat"].as_i64());
+        assert!(!verifies(&emulator, field(&met("bad-signature"), "access_token")));
+        assert_eq!(met("empty-refresh-token")["refresh_token"], "");
+    }
+    assert_eq!(emulator.counters().exchanges, 1);
+
+    // The first answer may be spoilt as well: what is kept is sound all the same.
+    let first = refresh_token(&sign_in(&emulator));
+    emulator.fault(Fault::new("no-access-token").after_commit());
+    let bare = granted(&emulator, &first);
+    let replay = granted(&emulator, &first);
+    assert_eq!(bare.get("access_token"), None);
+    assert_eq!(replay["refresh_token"], bare["refresh_token"]);
+    assert!(verifies(&emulator, field(&replay, "access_token")));
+}
+
+#[test]
+fn without_after_commit_a_replay_issues_and_revokes_nothing() {
+    let emulator = with(Config::default().with_on_reuse(OnReuse::RevokeFamily));
+    let first = refresh_token(&sign_in(&emulator));
+    granted(&emulator, &first);
+    emulator.fault(Fault::new("numeric-auth-time"));
+    assert_eq!(refresh(&emulator, &first).status, 400);
+    assert!(emulator.is_family_alive("ada@example.test"));
+    emulator.fault(Fault::new("numeric-auth-time").after_commit());
+    assert_eq!(refresh(&emulator, &first).status, 400);
+    assert!(!emulator.is_family_alive("ada@example.test"));
+
+    emulator.reset();
+    emulator.configure(|config| {
+        config.rotation = Rotation::Grace(Duration::from_secs(30));
+        config.grace_new_successor = true;
+    });
+    let first = refresh_token(&sign_in(&emulator));
+    let second = refresh_token(&granted(&emulator, &first));
+    emulator.fault(Fault::new("no-id-token"));
+    assert_eq!(refresh_token(&granted(&emulator, &first)), first);
+    assert_eq!(emulator.current_refresh_token("ada@example.test"), Some(second.clone()));
+    emulator.fault(Fault::new("no-id-token").after_commit());
+    let third = refresh_token(&granted(&emulator, &first));
+    assert!(third != first && third != second);
+}
+
+#[test]
+fn without_rotation_no_answer_has_a_refresh_token() {
+    let emulator = with(Config::default().with_rotation(Rotation::None));
+    let token = refresh_token(&sign_in(&emulator));
+    for name in ["drip", "set-cookie", "numeric-auth-time", "oversized", "no-id-token", "delay"] {
+        for fault in [Fault::new(name), Fault::new(name).after_commit()] {
+            emulator.fault(fault.ms(1));
+            assert_eq!(granted(&emulator, &token).get("refresh_token"), None, "{name}");
+        }
+    }
 }

@@ -123,3 +123,39 @@ fn the_help_names_every_switch_and_fault() {
         assert!(help.contains(&format!("  {fault} ")), "{fault}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_standard_error_that_is_closed_full_or_unread_stops_nothing() {
+    let closed = |command: &mut Command| {
+        let mut child = command.spawn().expect("it starts");
+        drop(child.stderr.take());
+        child
+    };
+    let full = |command: &mut Command| {
+        // Not every system has a disk that is always full.
+        if let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") {
+            command.stderr(full);
+        }
+        command.spawn().expect("it starts")
+    };
+    let unread = |command: &mut Command| command.spawn().expect("it starts");
+    for (name, spawn) in [
+        ("closed", &closed as &dyn Fn(&mut Command) -> Child),
+        ("full", &full),
+        ("unread", &unread),
+    ] {
+        let mut program = Program(spawn(&mut command(&["--exit-on-eof"])));
+        let mut line = String::new();
+        let out = program.0.stdout.as_mut().expect("piped");
+        BufReader::new(out).read_line(&mut line).expect("a line");
+        let ready: Value = serde_json::from_str(&line).expect("JSON");
+        let url = format!("{}/{}", field(&ready, "control_url"), "x".repeat(2000));
+        // More than a pipe holds and than may wait.
+        for _ in 0..1300 {
+            assert_eq!(call("GET", &url, &[], "").expect("an answer").status, 404, "{name}");
+        }
+        drop(program.0.stdin.take());
+        assert!(program.0.wait().expect("it ends").success(), "{name}");
+    }
+}

@@ -5,8 +5,10 @@ mod common;
 use core::time::Duration;
 use std::thread;
 
-use common::{call, field, granted, post, refresh, refresh_token, sign_in, start, with};
-use cotter_emulator::{Config, DeleteToken, OnReuse, Rotation};
+use common::{
+    call, field, granted, post, refresh, refresh_token, sign_in, start, try_refresh, with,
+};
+use cotter_emulator::{Config, DeleteToken, Fault, OnReuse, Rotation};
 use serde_json::json;
 
 #[test]
@@ -239,4 +241,65 @@ fn many_connections_at_once() {
     });
     let seen = emulator.counters();
     assert_eq!((seen.exchanges, seen.max_in_flight), (200, 1));
+}
+
+#[test]
+fn refreshes_at_once_are_counted_as_such_without_any_fault() {
+    let emulator = with(Config::default().with_rotation(Rotation::None));
+    let token = refresh_token(&sign_in(&emulator));
+    let start = std::sync::Barrier::new(64);
+    thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                start.wait();
+                granted(&emulator, &token)
+            });
+        }
+    });
+    let seen = emulator.counters();
+    assert_eq!(seen.exchanges, 64);
+    assert!(seen.max_in_flight > 1, "{seen:?}");
+}
+
+#[test]
+fn a_hold_makes_refreshes_overlap_that_come_one_soon_after_the_other() {
+    let hold = Duration::from_millis(400);
+    let emulator = with(Config::default().with_rotation(Rotation::None).with_hold(hold));
+    let token = refresh_token(&sign_in(&emulator));
+    thread::scope(|scope| {
+        scope.spawn(|| granted(&emulator, &token));
+        assert!(emulator.wait_for_requests(1, Duration::from_secs(10)));
+        assert_eq!(emulator.counters().exchanges, 0, "held before any state is touched");
+        scope.spawn(|| granted(&emulator, &token));
+    });
+    let seen = emulator.counters();
+    assert_eq!((seen.exchanges, seen.max_in_flight), (2, 2));
+}
+
+#[test]
+fn a_request_is_in_hand_until_its_answer_is_written() {
+    let emulator = with(Config::default().with_rotation(Rotation::None));
+    let token = refresh_token(&sign_in(&emulator));
+    emulator.fault(Fault::new("drip").ms(50).after_commit());
+    thread::scope(|scope| {
+        scope.spawn(|| granted(&emulator, &token));
+        // Committed: all that is left is to write the answer.
+        while emulator.counters().exchanges < 1 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        granted(&emulator, &token);
+    });
+    assert_eq!(emulator.counters().max_in_flight, 2);
+}
+
+#[test]
+fn what_has_ended_badly_is_in_hand_no_more() {
+    let emulator = with(Config::default().with_rotation(Rotation::None));
+    let token = refresh_token(&sign_in(&emulator));
+    for name in ["drop", "half", "503", "html"] {
+        emulator.fault(Fault::new(name));
+        let _ = try_refresh(&emulator, &token);
+    }
+    granted(&emulator, &token);
+    assert_eq!(emulator.counters().max_in_flight, 1);
 }

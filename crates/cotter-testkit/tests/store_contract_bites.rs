@@ -5,6 +5,7 @@
 use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
+use std::collections::HashMap;
 use std::panic::catch_unwind;
 use std::sync::Mutex;
 
@@ -28,15 +29,18 @@ enum Bug {
     FoldsCase,
     GrantsTwice,
     HeldMeansReadOnly,
+    LeaseEndsEarly,
     LeaseIsUnsupported,
     LeaseNeverEnds,
     LimitIgnored,
     LimitTruncates,
     ListsRemoved,
     NeverLapsed,
+    OwnersComeAgain,
     ReleasedByAnybody,
     ReleaseIgnored,
     RemovalIgnoresRevision,
+    RemovalIsNotAtomic,
     RemovalOfNothingIsDone,
     RemovesNothing,
     SwapIsNotAtomic,
@@ -50,6 +54,7 @@ struct Broken {
     bug: Option<Bug>,
     removed: Mutex<Vec<StoreKey>>,
     stolen: AtomicU8,
+    owners: Mutex<HashMap<StoreKey, LeaseOwner>>,
 }
 
 impl Broken {
@@ -156,6 +161,13 @@ impl BlockingTokenStore for Broken {
                 let found = found.unwrap_or(expected);
                 return BlockingTokenStore::remove(&self.store, key, found);
             }
+            Some(Bug::RemovalIsNotAtomic) if found == Some(expected) => {
+                std::thread::sleep(Duration::from_millis(2));
+                if let Some(there) = BlockingTokenStore::load(&self.store, key)? {
+                    BlockingTokenStore::remove(&self.store, key, there.revision)?;
+                }
+                return Ok(Swap::Done);
+            }
             _ => self.removed.lock().unwrap().push(key.clone()),
         }
         BlockingTokenStore::remove(&self.store, key, expected)
@@ -165,9 +177,24 @@ impl BlockingTokenStore for Broken {
         if self.has(Bug::LeaseIsUnsupported) {
             return Ok(LeaseAnswer::Unsupported);
         }
-        let ttl = if self.has(Bug::LeaseNeverEnds) { Duration::from_secs(3600) } else { ttl };
+        let asked = ttl;
+        let ttl = match self.bug {
+            Some(Bug::LeaseEndsEarly) => ttl / 4,
+            Some(Bug::LeaseNeverEnds) => Duration::from_secs(3600),
+            _ => ttl,
+        };
         let key = &self.lease_key(key);
         match BlockingTokenStore::try_lease(&self.store, key, ttl)? {
+            LeaseAnswer::Granted(mut lease) if self.has(Bug::OwnersComeAgain) => {
+                self.owners.lock().unwrap().insert(key.clone(), lease.owner);
+                let n = self.stolen.fetch_add(1, Ordering::SeqCst) % 4;
+                lease.owner = LeaseOwner::from_bytes([n + 1; 16]);
+                Ok(LeaseAnswer::Granted(lease))
+            }
+            LeaseAnswer::Granted(mut lease) if self.has(Bug::LeaseEndsEarly) => {
+                lease.ends_in = Some(asked);
+                Ok(LeaseAnswer::Granted(lease))
+            }
             LeaseAnswer::Granted(mut lease) => {
                 lease.lapsed &= !self.has(Bug::NeverLapsed);
                 lease.ends_in = lease.ends_in.map(|end| end.min(Duration::from_secs(300)));
@@ -186,6 +213,10 @@ impl BlockingTokenStore for Broken {
     fn release(&self, key: &StoreKey, owner: LeaseOwner) -> Result<(), StoreError> {
         let key = &self.lease_key(key);
         match self.bug {
+            Some(Bug::OwnersComeAgain) => {
+                let owner = self.owners.lock().unwrap().remove(key).unwrap_or(owner);
+                BlockingTokenStore::release(&self.store, key, owner)
+            }
             Some(Bug::ReleaseIgnored) => Ok(()),
             Some(Bug::ReleasedByAnybody) => {
                 for n in 1..100_u128 {
@@ -231,6 +262,7 @@ fn subject(bug: Option<Bug>) -> Subject {
         bug,
         removed: Mutex::default(),
         stolen: AtomicU8::new(1),
+        owners: Mutex::default(),
     })
 }
 
@@ -267,6 +299,7 @@ const TABLE: &[(Bug, &[(&str, Clause)])] = &[
         ],
     ),
     (Bug::HeldMeansReadOnly, &[("no hold-up", clauses::a_lease_holds_up_no_reader_and_no_writer)]),
+    (Bug::LeaseEndsEarly, &[("until its end", clauses::a_lease_is_held_until_its_end)]),
     (Bug::LeaseIsUnsupported, &[("says", clauses::what_the_store_cannot_do_it_says)]),
     (
         Bug::LimitIgnored,
@@ -285,6 +318,7 @@ const TABLE: &[(Bug, &[(&str, Clause)])] = &[
         Bug::LeaseNeverEnds,
         &[("lapse", clauses::a_lease_ends_by_itself_and_is_taken_over_as_lapsed)],
     ),
+    (Bug::OwnersComeAgain, &[("owners", clauses::every_lease_has_an_owner_of_its_own)]),
     (
         Bug::ReleasedByAnybody,
         &[
@@ -300,6 +334,7 @@ const TABLE: &[(Bug, &[(&str, Clause)])] = &[
             ("reuse", clauses::a_removed_and_reused_key_does_not_match_its_old_revision),
         ],
     ),
+    (Bug::RemovalIsNotAtomic, &[("at once", clauses::a_removal_and_a_save_at_once_are_told_apart)]),
     (Bug::RemovalOfNothingIsDone, &[("nothing", clauses::a_removal_of_nothing_is_a_conflict)]),
     (Bug::RemovesNothing, &[("removal", clauses::a_removal_leaves_nothing)]),
     (
@@ -307,6 +342,7 @@ const TABLE: &[(Bug, &[(&str, Clause)])] = &[
         &[
             ("writers", clauses::concurrent_writers_lose_no_update),
             ("creators", clauses::concurrent_creators_are_told_apart),
+            ("at once", clauses::a_removal_and_a_save_at_once_are_told_apart),
         ],
     ),
     (

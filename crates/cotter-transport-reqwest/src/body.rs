@@ -1,6 +1,5 @@
 //! The body of a request: wiped when it is gone, and telling whether it was asked for.
 
-use core::convert::Infallible;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll};
@@ -11,6 +10,8 @@ use cotter_core::SecretBytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderValue, Method};
 use http_body::{Frame, SizeHint};
+
+use crate::deadline::{Deadline, Late};
 
 /// Whether the client has asked for the body; `None` where there is none to ask for.
 pub(crate) struct Begun(Option<Arc<AtomicBool>>);
@@ -23,7 +24,11 @@ impl Begun {
 }
 
 /// Gives `request` this body, and the length that goes with it.
-pub(crate) fn attach(request: &mut reqwest::Request, body: SecretBytes) -> Begun {
+pub(crate) fn attach(
+    request: &mut reqwest::Request,
+    body: SecretBytes,
+    deadline: Deadline,
+) -> Begun {
     let takes_one = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
     let length = HeaderValue::from(body.len());
     let headers = request.headers_mut();
@@ -36,7 +41,8 @@ pub(crate) fn attach(request: &mut reqwest::Request, body: SecretBytes) -> Begun
         return Begun(None);
     }
     let begun = Arc::new(AtomicBool::new(false));
-    let once = Once { bytes: Some(Bytes::from_owner(Secret(body))), begun: Arc::clone(&begun) };
+    let bytes = Some(Bytes::from_owner(Secret(body)));
+    let once = Once { bytes, begun: Arc::clone(&begun), deadline };
     *request.body_mut() = Some(reqwest::Body::wrap(once));
     Begun(Some(begun))
 }
@@ -45,16 +51,21 @@ pub(crate) fn attach(request: &mut reqwest::Request, body: SecretBytes) -> Begun
 struct Once {
     bytes: Option<Bytes>,
     begun: Arc<AtomicBool>,
+    deadline: Deadline,
 }
 
 impl http_body::Body for Once {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Late;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Late>>> {
+        if self.bytes.is_some() && self.deadline.has_passed() {
+            self.bytes = None;
+            return Poll::Ready(Some(Err(Late)));
+        }
         self.begun.store(true, Ordering::Release);
         Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
     }

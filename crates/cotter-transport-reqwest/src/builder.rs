@@ -6,8 +6,9 @@ use std::env;
 
 use cotter_core::Error;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy};
+use reqwest::{Client, ClientBuilder, NoProxy, Proxy};
 
+use crate::roots::roots;
 use crate::{PlainHttp, Reqwest};
 
 /// Builds a [`Reqwest`].
@@ -110,7 +111,7 @@ impl Builder {
         if let Some(proxy) = self.proxy.resolve()? {
             client = client.proxy(proxy);
         }
-        let roots = roots(self.roots)?;
+        let roots = roots(&self.roots)?;
         if !roots.is_empty() {
             client = client.tls_certs_only(roots);
         }
@@ -157,27 +158,17 @@ impl ProxyChoice {
         }
         // The source would print the address, and with it a password.
         let proxy = Proxy::https(url).map_err(|_| bad())?;
-        let except = format!("localhost,127.0.0.0/8,::1,{}", except.unwrap_or_default());
-        Ok(Some(proxy.no_proxy(NoProxy::from_string(&except))))
+        Ok(Some(proxy.no_proxy(NoProxy::from_string(&excepted(&except.unwrap_or_default())))))
     }
 }
 
-fn roots(given: Vec<Vec<u8>>) -> Result<Vec<Certificate>, Error> {
-    // Elsewhere the system's verifier reads the variable by itself.
-    let by_hand = cfg!(any(windows, target_vendor = "apple"));
-    let given = match variable("SSL_CERT_FILE").filter(|_| by_hand && given.is_empty()) {
-        Some(path) => vec![std::fs::read(path).map_err(|error| {
-            Error::config("the file that SSL_CERT_FILE names cannot be read").with_source(error)
-        })?],
-        None => given,
-    };
-    let mut roots = Vec::new();
-    for pem in given {
-        let found = Certificate::from_pem_bundle(&pem).ok().filter(|found| !found.is_empty());
-        roots
-            .extend(found.ok_or_else(|| Error::config("there is no certificate in the PEM text"))?);
-    }
-    Ok(roots)
+/// What `NO_PROXY` excepts, and this machine: `*` is all, an address or a network of addresses
+/// (192.0.2.0/24) is that, any other entry is a host or a domain with all that is beneath it.
+fn excepted(list: &str) -> String {
+    let all = list.split(',').any(|entry| entry.trim() == "*");
+    // reqwest takes the star for names alone.
+    let addresses = if all { "0.0.0.0/0,::/0," } else { "" };
+    format!("localhost,127.0.0.0/8,::1,{addresses}{list}")
 }
 
 /// An empty variable counts as unset.

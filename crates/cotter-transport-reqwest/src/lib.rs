@@ -20,9 +20,17 @@
 //!
 //! The environment counts: `HTTPS_PROXY` (or `ALL_PROXY`) and `NO_PROXY` when the transport is
 //! built, `SSL_CERT_FILE` in place of the system's certificates.
+//!
+//! A response may have a body of 64 KiB and a head of 64 KiB; more of the body is not read, and
+//! reqwest itself stops at heads, trailers and extensions of chunks that go on and on. What reqwest
+//! drops unseen, interim responses (1xx) and zeros before the size of a chunk, cannot be counted
+//! here, as no layer of it lets a wrapper around the connection: a server that sends nothing else is
+//! listened to until the deadline, in bounded memory.
 
 mod body;
 mod builder;
+mod deadline;
+mod roots;
 
 use core::fmt;
 use core::net::IpAddr;
@@ -35,6 +43,7 @@ use reqwest::{Client, Url};
 
 use crate::body::Begun;
 pub use crate::builder::Builder;
+use crate::deadline::{Deadline, Late};
 
 /// The async transport; a clone is another handle to the same client.
 #[derive(Clone)]
@@ -80,6 +89,7 @@ impl Reqwest {
         &self,
         request: Request<SecretBytes>,
         timeout: Duration,
+        deadline: Deadline,
     ) -> Result<Response<SecretBytes>, TransportError> {
         let (parts, body) = request.into_parts();
         check(&parts.uri, self.plain_http)?;
@@ -90,7 +100,7 @@ impl Reqwest {
         *request.headers_mut() = parts.headers;
         *request.version_mut() = Version::HTTP_11;
         *request.timeout_mut() = Some(timeout);
-        let begun = body::attach(&mut request, body);
+        let begun = body::attach(&mut request, body, deadline);
 
         let response = match self.client.execute(request).await {
             Ok(response) => response,
@@ -98,6 +108,11 @@ impl Reqwest {
         };
         let status = response.status();
         let headers = response.headers().clone();
+        let head: usize =
+            headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if head > MAX_RESPONSE {
+            return Err(too_long());
+        }
         let body = read(response).await?;
 
         let mut response = Response::new(body);
@@ -114,7 +129,7 @@ impl Transport for Reqwest {
         request: Request<SecretBytes>,
         timeout: Duration,
     ) -> Result<Response<SecretBytes>, TransportError> {
-        self.exchange(request, timeout).await
+        self.exchange(request, timeout, Deadline::after(timeout)).await
     }
 }
 
@@ -148,9 +163,12 @@ fn is_loopback(host: &str) -> bool {
         || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
+fn too_long() -> TransportError {
+    TransportError::maybe_sent("the response is longer than 64 KiB")
+}
+
 /// The body, up to the limit, within the deadline that the request carries on.
 async fn read(mut response: reqwest::Response) -> Result<SecretBytes, TransportError> {
-    let too_long = || TransportError::maybe_sent("the response is longer than 64 KiB");
     let announced = response.content_length().unwrap_or(0);
     let announced = usize::try_from(announced).unwrap_or(usize::MAX);
     if announced > MAX_RESPONSE {
@@ -180,6 +198,7 @@ async fn read(mut response: reqwest::Response) -> Result<SecretBytes, TransportE
 fn failed(error: reqwest::Error, begun: &Begun) -> TransportError {
     let not_sent = begun.never() || error.is_connect() || error.is_builder();
     let message = match (not_sent, error.is_timeout()) {
+        _ if Late::stopped(&error) => "the deadline passed before the request was sent",
         (true, true) => "no connection to the server came about in time",
         (true, false) => "no connection to the server came about",
         (false, true) => "the server did not answer in time",
@@ -190,5 +209,38 @@ fn failed(error: reqwest::Error, begun: &Begun) -> TransportError {
         TransportError::not_sent(message).with_source(error)
     } else {
         TransportError::maybe_sent(message).with_source(error)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::unwrap_used, reason = "these are tests")]
+mod tests {
+    use core::time::Duration;
+
+    use cotter_core::{SecretBytes, Sent};
+    use cotter_testkit::wire::{Reply, Server};
+
+    use super::*;
+
+    /// As after a suspend between the connection and the body.
+    #[test]
+    fn rule_02_a_deadline_that_passed_while_the_machine_slept_sends_nothing() {
+        let server = Server::start(|_| Reply::ok("{}"));
+        let transport = Reqwest::builder().no_proxy().build().unwrap();
+        let send = |deadline| {
+            let body = SecretBytes::from(b"PLANTED".as_slice());
+            let request = Request::post(server.url("/")).body(body).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(transport.exchange(
+                request,
+                Duration::from_secs(20),
+                deadline,
+            ))
+        };
+        let error = send(Deadline::past()).unwrap_err();
+        assert_eq!(error.sent(), Sent::No, "{error:?}");
+        assert!(error.to_string().contains("deadline"), "{error}");
+        assert_eq!(server.requests().len(), 0);
+        assert!(send(Deadline::after(Duration::from_secs(20))).is_ok());
     }
 }

@@ -8,9 +8,14 @@ use std::sync::Arc;
 use cotter_core::Error;
 use http::Uri;
 use ureq::config::AutoHeaderValue;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
+use ureq::tls::{TlsConfig, TlsProvider};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector as _, DefaultConnector};
 use ureq::{Agent, Proxy, ProxyProtocol};
 
+use crate::except::Except;
+use crate::limit::{Begun, Limit};
+use crate::roots::roots;
 use crate::{Agents, PlainHttp, Ureq};
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -125,7 +130,7 @@ impl Builder {
             proxy: self.proxy.resolve()?,
             tls: TlsConfig::builder()
                 .provider(TlsProvider::Rustls)
-                .root_certs(roots(self.roots)?)
+                .root_certs(roots(&self.roots)?)
                 .build(),
         };
         let agents = Agents::Settings(Arc::new(settings));
@@ -134,8 +139,8 @@ impl Builder {
 }
 
 impl Settings {
-    /// An agent that has sent nothing yet, for a request to `uri`.
-    pub(crate) fn agent(&self, uri: &Uri, loopback: bool) -> Agent {
+    /// An agent that has sent nothing yet, for one request to `uri`; `begun` tells when it has.
+    pub(crate) fn agent(&self, uri: &Uri, loopback: bool, begun: Begun) -> Agent {
         let proxied = uri.scheme_str() == Some("https") && !loopback;
         let proxy = self.proxy.as_ref().filter(|(_, except)| proxied && !except.matches(uri));
         let config = Agent::config_builder()
@@ -146,7 +151,8 @@ impl Settings {
             .max_idle_connections(0)
             .max_idle_connections_per_host(0)
             .build();
-        Agent::new_with_config(config)
+        let connector = DefaultConnector::default().chain(Limit::new(proxy.is_some(), begun));
+        Agent::with_parts(config, connector, DefaultResolver::default())
     }
 }
 
@@ -170,57 +176,6 @@ impl ProxyChoice {
     }
 }
 
-/// The hosts that `NO_PROXY` names, read as curl does: `*` is all, any other entry is a host or a
-/// domain with all that is beneath it. (ureq's own reading misses the hosts of a bare domain.)
-struct Except(Vec<String>);
-
-impl Except {
-    fn parse(list: &str) -> Self {
-        let entries = list.split(',').map(|entry| entry.trim().trim_start_matches('.'));
-        Self(entries.filter(|entry| !entry.is_empty()).map(str::to_ascii_lowercase).collect())
-    }
-
-    fn matches(&self, uri: &Uri) -> bool {
-        let host = uri.host().unwrap_or_default().to_ascii_lowercase();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        self.0.iter().any(|entry| {
-            entry == "*"
-                || host
-                    .strip_suffix(entry.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        })
-    }
-}
-
-fn roots(given: Vec<Vec<u8>>) -> Result<RootCerts, Error> {
-    // Elsewhere the system's verifier reads the variable by itself.
-    let by_hand = cfg!(any(windows, target_vendor = "apple"));
-    let given = match variable("SSL_CERT_FILE").filter(|_| by_hand && given.is_empty()) {
-        Some(path) => vec![std::fs::read(path).map_err(|error| {
-            Error::config("the file that SSL_CERT_FILE names cannot be read").with_source(error)
-        })?],
-        None => given,
-    };
-    if given.is_empty() {
-        return Ok(RootCerts::PlatformVerifier);
-    }
-    let mut roots: Vec<Certificate<'static>> = Vec::new();
-    for pem in given {
-        let before = roots.len();
-        for item in ureq::tls::parse_pem(&pem) {
-            match item {
-                Ok(PemItem::Certificate(certificate)) => roots.push(certificate),
-                Ok(_) => {}
-                Err(_) => return Err(Error::config("the PEM text is broken")),
-            }
-        }
-        if roots.len() == before {
-            return Err(Error::config("there is no certificate in the PEM text"));
-        }
-    }
-    Ok(RootCerts::from(roots))
-}
-
 /// An empty variable counts as unset.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
@@ -234,31 +189,5 @@ impl fmt::Debug for Builder {
             .field("user_agent", &self.user_agent)
             .field("plain_http", &self.plain_http)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_proxy_excepts_hosts_and_what_is_beneath_a_domain() {
-        let except = Except::parse("a.example, .b.example,192.0.2.7,2001:db8::1,");
-        for host in [
-            "a.example",
-            "A.Example",
-            "x.a.example",
-            "b.example",
-            "x.b.example",
-            "192.0.2.7",
-            "[2001:db8::1]",
-        ] {
-            assert!(except.matches(&format!("https://{host}/").parse().unwrap()), "{host}");
-        }
-        for host in ["xa.example", "a.example.org", "example", "192.0.2.70"] {
-            assert!(!except.matches(&format!("https://{host}/").parse().unwrap()), "{host}");
-        }
-        assert!(Except::parse("*").matches(&"https://any.example/".parse().unwrap()));
-        assert!(!Except::parse("").matches(&"https://any.example/".parse().unwrap()));
     }
 }

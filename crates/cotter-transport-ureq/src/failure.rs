@@ -3,15 +3,19 @@
 use cotter_core::TransportError;
 use ureq::{Error, Timeout};
 
-/// The request had a body.
+use crate::deadline::Late;
+use crate::limit::TooLong;
+
+/// It is known whether the request has begun.
 ///
-/// ureq asks for the body only when it is connected and has written the head. Where it never asked,
-/// the server has at most a head that announces a body, which is no request, whatever the error.
-pub(crate) fn with_body(error: Error, begun: bool) -> TransportError {
+/// One with a body has when the body is asked for, which ureq does only when it is connected and has
+/// written the head: until then the server has at most a head that announces a body, which is no
+/// request, whatever the error. One without a body has with its first byte.
+pub(crate) fn told(error: Error, begun: bool) -> TransportError {
     if begun { broken(error) } else { unconnected(error) }
 }
 
-/// The request had no body: only an error that can come from nowhere else but the way to the
+/// The request had no body, and went by an agent that does not tell: only an error that can come from nowhere else but the way to the
 /// connection proves that nothing was sent. A broken handshake is not among them, since ureq reports
 /// it as it does TLS that breaks later.
 pub(crate) fn without_body(error: Error) -> TransportError {
@@ -35,6 +39,7 @@ pub(crate) fn without_body(error: Error) -> TransportError {
 /// The response had begun.
 pub(crate) fn in_response(error: Error) -> TransportError {
     let message = match error {
+        _ if TooLong::ended(&error) => "the response is longer than 64 KiB",
         Error::Timeout(_) => "the response did not end in time",
         _ => "the response broke off",
     };
@@ -43,6 +48,7 @@ pub(crate) fn in_response(error: Error) -> TransportError {
 
 fn unconnected(error: Error) -> TransportError {
     let message = match error {
+        _ if Late::stopped(&error) => "the deadline passed before the request was sent",
         Error::Timeout(_) => "no connection to the server came about in time",
         _ => "no connection to the server came about",
     };
@@ -51,6 +57,7 @@ fn unconnected(error: Error) -> TransportError {
 
 fn broken(error: Error) -> TransportError {
     let message = match error {
+        _ if TooLong::ended(&error) => "the response is longer than 64 KiB",
         Error::Timeout(_) => "the server did not answer in time",
         Error::LargeResponseHeader(..) => "the response is longer than 64 KiB",
         Error::Protocol(_) => "the response is not HTTP",

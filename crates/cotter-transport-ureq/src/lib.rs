@@ -21,12 +21,19 @@
 //! The environment counts: `HTTPS_PROXY` (or `ALL_PROXY`) and `NO_PROXY` when the transport is
 //! built, `SSL_CERT_FILE` in place of the system's certificates.
 //!
-//! Where ureq's feature `gzip` or `brotli` is switched on by anybody in the tree, a server that
-//! compresses without being asked to gets its response opened; the limit of the response then
-//! counts opened bytes.
+//! A response may have a body of 64 KiB, a head of 64 KiB, and 128 KiB in all, with everything that
+//! stands between and after (interim responses, sizes of chunks, trailers): more is not read.
+//!
+//! Where ureq's feature `gzip`, `brotli` or `charset` is switched on by anybody in the tree, a body
+//! that its headers call compressed, or text of another charset, is opened, and no setting of ureq's
+//! keeps it from that; the limit of the body then counts opened bytes.
 
 mod builder;
+mod deadline;
+mod except;
 mod failure;
+mod limit;
+mod roots;
 
 use core::fmt;
 use core::net::IpAddr;
@@ -41,6 +48,8 @@ use ureq::{Agent, AsSendBody, SendBody};
 
 pub use crate::builder::Builder;
 use crate::builder::Settings;
+use crate::deadline::{Deadline, Late};
+use crate::limit::Begun;
 
 /// Longer than anybody waits for a token; beyond it ureq's clock would overflow.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -87,8 +96,8 @@ impl Ureq {
     /// # Danger
     /// Its middleware and its cookies, where ureq's feature for them is on, can send a refresh token
     /// twice or elsewhere, which ends sessions; nothing here can see or undo them. Redirects and
-    /// kept connections are not used, and the deadline, the limit of the response and the rule about
-    /// plain http hold all the same.
+    /// kept connections are not used, and the deadline, the limits of head and body and the rule about
+    /// plain http hold all the same; what stands between head and body is not counted.
     #[must_use]
     pub const fn danger_from_agent(agent: Agent) -> Self {
         Self { agents: Agents::Finished(agent), plain_http: PlainHttp::Loopback }
@@ -98,12 +107,13 @@ impl Ureq {
         &self,
         request: Request<impl AsSendBody>,
         timeout: Duration,
+        begun: &Begun,
     ) -> Result<Response<ureq::Body>, ureq::Error> {
         let loopback = request.uri().host().is_some_and(is_loopback);
         let (agent, connect_timeout) = match &self.agents {
             Agents::Finished(agent) => (agent.clone(), builder::CONNECT_TIMEOUT),
             Agents::Settings(settings) => {
-                (settings.agent(request.uri(), loopback), settings.connect_timeout)
+                (settings.agent(request.uri(), loopback, begun.clone()), settings.connect_timeout)
             }
         };
         let connect_timeout = connect_timeout.min(timeout);
@@ -130,6 +140,17 @@ impl BlockingTransport for Ureq {
         timeout: Duration,
     ) -> Result<Response<SecretBytes>, TransportError> {
         let timeout = timeout.min(LONGEST);
+        self.exchange(request, timeout, Deadline::after(timeout))
+    }
+}
+
+impl Ureq {
+    fn exchange(
+        &self,
+        request: Request<SecretBytes>,
+        timeout: Duration,
+        deadline: Deadline,
+    ) -> Result<Response<SecretBytes>, TransportError> {
         let (parts, body) = request.into_parts();
         check(&parts.uri, self.plain_http)?;
 
@@ -142,18 +163,23 @@ impl BlockingTransport for Ureq {
         request.headers_mut().remove(TRANSFER_ENCODING);
         request.headers_mut().remove(CONTENT_LENGTH);
 
+        let begun = Begun::default();
         let response = if body.is_empty() {
             let answer = match takes_one {
-                true => self.run(request.map(|()| b"".as_slice()), timeout),
-                false => self.run(request, timeout),
+                true => self.run(request.map(|()| b"".as_slice()), timeout, &begun),
+                false => self.run(request, timeout, &begun),
             };
-            answer.map_err(failure::without_body)?
+            answer.map_err(|error| match &self.agents {
+                Agents::Finished(_) => failure::without_body(error),
+                Agents::Settings(_) => failure::told(error, begun.is_so()),
+            })?
         } else {
             let length = HeaderValue::from(body.len());
             request.headers_mut().insert(CONTENT_LENGTH, length);
-            let mut reader = Watched { rest: body.expose(), begun: false };
-            let answer = self.run(request.map(|()| SendBody::from_reader(&mut reader)), timeout);
-            answer.map_err(|error| failure::with_body(error, reader.begun))?
+            let mut reader = Watched { rest: body.expose(), begun: false, deadline };
+            let answer =
+                self.run(request.map(|()| SendBody::from_reader(&mut reader)), timeout, &begun);
+            answer.map_err(|error| failure::told(error, reader.begun))?
         };
         let (parts, body) = response.into_parts();
         Ok(Response::from_parts(parts, read(body)?))
@@ -170,10 +196,14 @@ impl fmt::Debug for Ureq {
 struct Watched<'a> {
     rest: &'a [u8],
     begun: bool,
+    deadline: Deadline,
 }
 
 impl Read for Watched<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.begun && self.deadline.has_passed() {
+            return Err(io::Error::other(Late));
+        }
         self.begun = true;
         self.rest.read(buffer)
     }
@@ -218,5 +248,33 @@ fn read(mut body: ureq::Body) -> Result<SecretBytes, TransportError> {
         Ok(_) if bytes.len() > MAX_RESPONSE => Err(too_long()),
         Ok(_) => Ok(bytes),
         Err(error) => Err(failure::in_response(error.into())),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::unwrap_used, reason = "these are tests")]
+mod tests {
+    use core::time::Duration;
+
+    use cotter_core::{SecretBytes, Sent};
+    use cotter_testkit::wire::{Reply, Server};
+
+    use super::*;
+
+    /// As after a suspend between the connection and the body.
+    #[test]
+    fn rule_02_a_deadline_that_passed_while_the_machine_slept_sends_nothing() {
+        let server = Server::start(|_| Reply::ok("{}"));
+        let transport = Ureq::builder().no_proxy().build().unwrap();
+        let send = |deadline| {
+            let body = SecretBytes::from(b"PLANTED".as_slice());
+            let request = Request::post(server.url("/")).body(body).unwrap();
+            transport.exchange(request, Duration::from_secs(20), deadline)
+        };
+        let error = send(Deadline::past()).unwrap_err();
+        assert_eq!(error.sent(), Sent::No, "{error:?}");
+        assert!(error.to_string().contains("deadline"), "{error}");
+        assert_eq!(server.requests().len(), 0);
+        assert!(send(Deadline::after(Duration::from_secs(20))).is_ok());
     }
 }

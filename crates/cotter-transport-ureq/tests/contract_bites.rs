@@ -3,10 +3,12 @@
 
 use core::panic::AssertUnwindSafe;
 use core::time::Duration;
+use std::io::Read as _;
 use std::panic::catch_unwind;
 use std::sync::Mutex;
 
 use cotter_core::{BlockingTransport, SecretBytes, Sent, TransportError};
+use cotter_testkit::certificates;
 use cotter_testkit::transport::{Subject, clauses};
 use cotter_transport_ureq::Ureq;
 use http::header::{HeaderMap, HeaderValue};
@@ -25,7 +27,9 @@ enum Bug {
     FollowsRedirects,
     IgnoresDeadline,
     KeepsCookies,
+    LateDeadline,
     LosesLastByte,
+    NoCap,
     NothingWorks,
     OneForAll,
     Panics,
@@ -37,6 +41,7 @@ enum Bug {
     SendsNoLength,
     StatusIsError,
     TakesUserNames,
+    TrustsAnybody,
 }
 
 /// A transport around a sound one.
@@ -154,6 +159,8 @@ impl BlockingTransport for Broken {
         self.before(&mut parts);
         let timeout = match self.bug {
             Bug::IgnoresDeadline => Duration::from_secs(5),
+            Bug::LateDeadline => timeout.saturating_mul(2),
+            Bug::NoCap => return uncapped(parts, timeout),
             Bug::NothingWorks => return Err(TransportError::config("nothing works")),
             Bug::Panics if timeout.is_zero() || timeout == Duration::MAX => panic!("overflow"),
             _ => timeout,
@@ -187,10 +194,28 @@ impl BlockingTransport for Broken {
     }
 }
 
+/// What the client makes of it by itself, whatever its length (but for the memory of this test).
+fn uncapped(parts: Parts, timeout: Duration) -> Result<Response<SecretBytes>, TransportError> {
+    let config = ureq::Agent::config_builder()
+        .proxy(None)
+        .timeout_global(Some(timeout))
+        .max_response_header_size(usize::MAX)
+        .build();
+    let failed = |error: ureq::Error| TransportError::maybe_sent("failed").with_source(error);
+    let request = parts.request().map(|body| body.expose().to_vec());
+    let response = config.new_agent().run(request).map_err(failed)?;
+    let (head, mut body) = response.into_parts();
+    let mut bytes = Vec::new();
+    let read = body.as_reader().take(8 << 20).read_to_end(&mut bytes);
+    read.map_err(|error| TransportError::maybe_sent("broke off").with_source(error))?;
+    Ok(Response::from_parts(head, SecretBytes::from(bytes)))
+}
+
 fn subject(bug: Bug) -> Subject {
     let builder = Ureq::builder().no_proxy().connect_timeout(Duration::from_secs(1));
     let builder = match bug {
         Bug::AllowsPlainHttp => builder.danger_allow_plain_http(),
+        Bug::TrustsAnybody => builder.root_certificate_pem(certificates::AUTHORITY),
         _ => builder,
     };
     Subject::blocking(|| Broken {
@@ -247,12 +272,28 @@ const TABLE: &[(Bug, &[(&str, Clause)])] = &[
     ),
     (Bug::KeepsCookies, &[("cookies", clauses::cookies_are_not_kept)]),
     (
+        Bug::LateDeadline,
+        &[
+            ("head", clauses::a_dripping_head_ends_with_the_deadline),
+            ("body", clauses::a_dripping_body_ends_with_the_deadline),
+            ("no answer", clauses::a_server_that_never_answers_ends_with_the_deadline),
+        ],
+    ),
+    (
         Bug::LosesLastByte,
         &[
             ("comes back", clauses::a_response_comes_back_as_it_was_sent),
             ("chunked", clauses::a_chunked_response_comes_back_whole),
             ("compressed", clauses::a_compressed_response_is_not_opened),
             ("64 KiB", clauses::a_response_of_64_kib_is_read),
+        ],
+    ),
+    (
+        Bug::NoCap,
+        &[
+            ("longer", clauses::a_longer_response_is_refused_after_it_was_sent),
+            ("head", clauses::a_longer_head_is_refused_after_it_was_sent),
+            ("endless", clauses::an_endless_response_is_not_read_on),
         ],
     ),
     (
@@ -289,6 +330,7 @@ const TABLE: &[(Bug, &[(&str, Clause)])] = &[
     (Bug::SendsNoLength, &[("empty post", clauses::an_empty_post_is_sent)]),
     (Bug::StatusIsError, &[("status", clauses::every_status_is_an_answer)]),
     (Bug::TakesUserNames, &[("strange", clauses::a_strange_address_is_refused)]),
+    (Bug::TrustsAnybody, &[("untrusted", clauses::an_untrusted_certificate_gets_nothing)]),
 ];
 
 #[test]

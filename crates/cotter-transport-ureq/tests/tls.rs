@@ -19,6 +19,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 type Answer = Result<Response<SecretBytes>, TransportError>;
 
 const PLENTY: Duration = Duration::from_secs(20);
+/// PEM, but not of a certificate.
+const NO_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
 
 fn send(transport: &Ureq, request: Request<SecretBytes>, timeout: Duration) -> Answer {
@@ -178,6 +180,9 @@ fn settings_that_cannot_work_are_config_errors() {
         Ureq::builder().proxy("http://"),
         Ureq::builder().user_agent("two\nlines"),
         Ureq::builder().root_certificate_pem(""),
+        Ureq::builder().root_certificate_pem(NO_CERTIFICATE),
+        Ureq::builder()
+            .root_certificate_pem(format!("{}{NO_CERTIFICATE}", certificates::AUTHORITY)),
         Ureq::builder().root_certificate_pem(key),
     ] {
         let told = format!("{builder:?}");
@@ -204,6 +209,9 @@ fn in_child(child: &str, variables: &[(&str, &str)]) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([child, "--exact", "--nocapture"]);
     for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"] {
+        command.env_remove(name);
+    }
+    for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
         command.env_remove(name);
     }
     command.env(CHILD, child).envs(variables.iter().copied());
@@ -268,4 +276,84 @@ fn child_is_answered() {
     let url = std::env::var("URL").unwrap();
     let response = send(&Ureq::new().unwrap(), post(&url), PLENTY).unwrap();
     assert_eq!(response.status(), 200);
+}
+
+#[test]
+fn certificates_that_the_environment_names_and_nobody_can_use_are_config_errors() {
+    let folder = env!("CARGO_TARGET_TMPDIR");
+    let file = |name: &str, text: &str| {
+        let path = format!("{folder}/{name}.pem");
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    for path in [
+        format!("{folder}/no-such-file.pem"),
+        folder.to_owned(),
+        file("empty", ""),
+        file("key", certificates::SERVER_KEY),
+        file("none", NO_CERTIFICATE),
+    ] {
+        in_child("child_builds", &[("SSL_CERT_FILE", &path), ("EXPECT", "config")]);
+    }
+    // One that is sound among others is enough.
+    let mixed = file("mixed", &format!("{NO_CERTIFICATE}{}", certificates::AUTHORITY));
+    in_child("child_builds", &[("SSL_CERT_FILE", &mixed), ("EXPECT", "built")]);
+}
+
+#[test]
+fn an_empty_variable_leaves_the_systems_certificates() {
+    let (server, seen) = tls_server(ANSWER);
+    let url = format!("https://{}/token", server.address());
+    in_child("child_trusts_the_system", &[("SSL_CERT_FILE", ""), ("URL", &url)]);
+    assert_eq!(*seen.lock().unwrap(), "");
+}
+
+#[test]
+fn child_trusts_the_system() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let url = std::env::var("URL").unwrap();
+    let error = send(&Ureq::new().unwrap(), post(&url), PLENTY).unwrap_err();
+    // There are certificates; the server's is signed by none of them.
+    assert!(format!("{error:?}").contains("UnknownIssuer"), "{error:?}");
+}
+
+/// The same for every transport of ours.
+#[test]
+fn no_proxy_excepts_names_domains_addresses_networks_and_everything() {
+    let (proxy, seen) = proxy(502);
+    let url = format!("http://{}", proxy.address());
+    let hosts = "a.invalid x.a.invalid xa.invalid 192.0.2.7 192.0.2.70 [2001:db8::1]";
+    for (list, through) in [
+        ("", hosts),
+        ("a.invalid", "xa.invalid 192.0.2.7 192.0.2.70 [2001:db8::1]"),
+        (" .A.invalid , 192.0.2.7", "xa.invalid 192.0.2.70 [2001:db8::1]"),
+        ("192.0.2.0/26,2001:db8::/32", "a.invalid x.a.invalid xa.invalid 192.0.2.70"),
+        ("2.7,192.0.2.0/33", hosts),
+        ("*", ""),
+    ] {
+        let variables = [("HTTPS_PROXY", url.as_str()), ("NO_PROXY", list), ("HOSTS", hosts)];
+        in_child("child_sends_to_many", &variables);
+        let seen = core::mem::take(&mut *seen.lock().unwrap());
+        let asked: Vec<&str> = seen
+            .lines()
+            .filter_map(|line| line.strip_prefix("CONNECT ")?.strip_suffix(":443 HTTP/1.1"))
+            .collect();
+        assert_eq!(asked.join(" "), through, "NO_PROXY={list}");
+    }
+}
+
+#[test]
+fn child_sends_to_many() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let transport = Ureq::new().unwrap();
+    for host in std::env::var("HOSTS").unwrap().split(' ') {
+        // Nobody has these names and addresses (RFC 6761, RFC 5737, RFC 3849).
+        let brief = Duration::from_millis(500);
+        let error = send(&transport, post(&format!("https://{host}/token")), brief).unwrap_err();
+        assert_eq!(error.sent(), Sent::No, "{error:?}");
+    }
 }

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use super::members;
+use super::object;
 use crate::fault::Fault;
 use crate::keys::KeyRing;
 use crate::reply::{PORTAL, Reply};
@@ -52,13 +52,18 @@ async fn fault(State(app): State<Arc<App>>, body: Bytes) -> Reply {
 }
 
 async fn configure(State(app): State<Arc<App>>, body: Bytes) -> Reply {
+    let members = match object(&body) {
+        Ok(members) => members,
+        Err(why) => return Reply::bad(&why),
+    };
     let mut core = app.core();
     // All or nothing: a wrong value must not leave half of a change behind.
     let mut config = core.config.clone();
-    for (name, value) in members(&body) {
+    for (name, value) in members {
         let value = match value {
             Value::String(text) => text,
-            other => other.to_string(),
+            value @ (Value::Bool(_) | Value::Number(_)) => value.to_string(),
+            _ => return Reply::bad(&format!("{name}: text, a number, true or false")),
         };
         let Some(switch) = Switch::find(&name).filter(|switch| switch.name != "api-key-id") else {
             return Reply::bad(&format!("no switch {name:?} to change"));
@@ -75,7 +80,7 @@ async fn configure(State(app): State<Arc<App>>, body: Bytes) -> Reply {
 }
 
 async fn clock(State(app): State<Arc<App>>, body: Bytes) -> Reply {
-    let members = members(&body);
+    let members = object(&body).unwrap_or_default();
     let Some(offset) = members.get("offset_s").and_then(Value::as_i64) else {
         return Reply::bad("offset_s must be a whole number of seconds");
     };
@@ -85,11 +90,26 @@ async fn clock(State(app): State<Arc<App>>, body: Bytes) -> Reply {
 }
 
 async fn rotate(State(app): State<Arc<App>>, body: Bytes) -> Reply {
-    let drop_old = members(&body).get("drop_old").and_then(Value::as_bool).unwrap_or(false);
+    let drop_old = match drop_old(&body) {
+        Ok(drop_old) => drop_old,
+        Err(why) => return Reply::bad(&why),
+    };
     let mut core = app.core();
     let keys: &mut KeyRing = &mut core.keys;
     keys.rotate(drop_old);
     Reply::json(&json!({ "kid": keys.active().kid }))
+}
+
+/// What the body says; none at all is fine.
+fn drop_old(body: &Bytes) -> Result<bool, String> {
+    if body.is_empty() {
+        return Ok(false);
+    }
+    match object(body)?.get("drop_old") {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(drop_old)) => Ok(*drop_old),
+        Some(_) => Err("drop_old is true or false".into()),
+    }
 }
 
 async fn reset(State(app): State<Arc<App>>) -> Reply {

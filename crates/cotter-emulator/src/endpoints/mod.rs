@@ -61,6 +61,15 @@ fn members(body: &Bytes) -> Map<String, Value> {
     }
 }
 
+/// The members of a JSON body of the control interface, which must be an object.
+fn object(body: &Bytes) -> Result<Map<String, Value>, String> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(_) => Err("the body is no JSON object".into()),
+        Err(error) => Err(format!("the body is no JSON: {error}")),
+    }
+}
+
 /// A member that is a string with something in it.
 fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())

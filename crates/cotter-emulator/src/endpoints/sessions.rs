@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use core::time::Duration;
 use serde_json::{Map, Value, json};
 
-use super::{Params, members, text};
+use super::{Params, members, object, text};
 use crate::options::TokenSetOptions;
 use crate::reply::Reply;
 use crate::state::App;
@@ -24,14 +24,14 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 async fn token_set(State(app): State<Arc<App>>, body: Bytes) -> Reply {
-    match options(&members(&body)) {
+    match object(&body).and_then(|members| options(&members)) {
         Ok(options) => Reply::json(&app.core().sign_in(&options, Mode::NORMAL)),
         Err(why) => Reply::bad(&why),
     }
 }
 
 fn options(members: &Map<String, Value>) -> Result<TokenSetOptions, String> {
-    let identifier = text(members, "identifier").ok_or("identifier is required")?;
+    let identifier = optional(members, "identifier")?.ok_or("identifier is required")?;
     let access_ttl = match members.get("access_ttl") {
         None | Some(Value::Null) => None,
         Some(Value::String(time)) => Some(duration(time)?),
@@ -44,9 +44,18 @@ fn options(members: &Map<String, Value>) -> Result<TokenSetOptions, String> {
     Ok(TokenSetOptions {
         identifier: identifier.to_owned(),
         access_ttl,
-        profile: text(members, "profile").map(profile).transpose()?,
-        auth_method: text(members, "auth_method").map(str::to_owned),
+        profile: optional(members, "profile")?.map(profile).transpose()?,
+        auth_method: optional(members, "auth_method")?.map(str::to_owned),
     })
+}
+
+/// A member that is a string with something in it, if it is there.
+fn optional<'a>(members: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, String> {
+    match members.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+        Some(_) => Err(format!("{name} is text")),
+    }
 }
 
 /// The newest session of a user: `refresh_token` and whether it is `alive`.

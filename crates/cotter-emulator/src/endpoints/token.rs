@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{known_key, members, text};
 use crate::config::DeleteToken;
 use crate::faulty::guarded;
-use crate::reply::{COOKIE, Reply};
+use crate::reply::{COOKIE, Held, Reply};
 use crate::state::{App, Core};
 use crate::tokens::Mode;
 
@@ -28,15 +28,15 @@ async fn refresh(
     Path(key): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Reply {
+) -> Held {
     exchange(&app, Some(&key), &headers, &body).await
 }
 
-async fn refresh_old(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Reply {
+async fn refresh_old(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Held {
     exchange(&app, None, &headers, &body).await
 }
 
-async fn exchange(app: &App, key: Option<&str>, headers: &HeaderMap, body: &Bytes) -> Reply {
+async fn exchange(app: &Arc<App>, key: Option<&str>, headers: &HeaderMap, body: &Bytes) -> Held {
     let members = members(body);
     let grant = text(&members, "grant_type");
     let by_body = text(&members, "refresh_token");
@@ -44,7 +44,7 @@ async fn exchange(app: &App, key: Option<&str>, headers: &HeaderMap, body: &Byte
     let cookie_wins = app.core().config.cookie_wins;
     let presented = if cookie_wins { by_cookie.or(by_body) } else { by_body.or(by_cookie) };
 
-    let _in_hand = app.arrive(presented);
+    let in_hand = App::arrive(app, presented);
     app.gate().await;
     let answer = |core: &mut Core, mode: Mode<'_>| {
         if !known_key(core, headers, key) {
@@ -66,7 +66,7 @@ async fn exchange(app: &App, key: Option<&str>, headers: &HeaderMap, body: &Byte
             _ => reply,
         }
     };
-    guarded(app, "refresh", answer).await
+    Held { reply: guarded(app, "refresh", answer).await, in_hand }
 }
 
 async fn sign_out(

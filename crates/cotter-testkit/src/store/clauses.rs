@@ -3,21 +3,22 @@
 //! Each takes an empty store and panics where the store breaks the contract.
 #![allow(missing_docs, reason = "each name is its sentence")]
 
+mod leases;
+
 use core::time::Duration;
 use std::collections::HashSet;
 use std::time::Instant;
 
 use cotter_core::{
-    Expected, Lease, LeaseAnswer, LeaseOwner, Lineage, MAX_SESSION_NAME, Revision, SecretBytes,
-    StoreErrorKind, StoreKey, Swap,
+    Expected, LeaseAnswer, Lineage, MAX_SESSION_NAME, Revision, SecretBytes, StoreErrorKind,
+    StoreKey, Swap,
 };
 
 use super::Subject;
+pub use leases::*;
 
 const WRITERS: u8 = 8;
 const TTL: Duration = Duration::from_secs(300);
-const SHORT: Duration = Duration::from_millis(60);
-const PATIENCE: Duration = Duration::from_secs(10);
 const MEBIBYTE: usize = 1024 * 1024;
 
 pub fn a_record_comes_back_byte_for_byte(store: &Subject) {
@@ -185,6 +186,35 @@ pub fn concurrent_creators_are_told_apart(store: &Subject) {
     }
 }
 
+pub fn a_removal_and_a_save_at_once_are_told_apart(store: &Subject) {
+    if !store.capabilities().compare_and_set {
+        return;
+    }
+    for round in 0..12 {
+        let key = key(&format!("round {round}"));
+        let there = first(1);
+        store.save(&key, b"old", Expected::Absent, there);
+        // Half of them remove what the other half replaces. The one half, the other, or neither is
+        // a moment late, so that either comes between the steps of the other.
+        let expected = Expected::Revision(there);
+        let swap = |n: u8| {
+            if n % 2 == round % 3 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            match n % 2 {
+                0 => store.remove(&key, there),
+                _ => store.save(&key, &[n], expected, there.next()),
+            }
+        };
+        let winners = in_threads(|n| (swap(n) == Swap::Done).then_some(n));
+        let [winner] = winners[..] else { panic!("{} swapped one revision", winners.len()) };
+        match winner % 2 {
+            0 => assert!(store.load(&key).is_none(), "a record stands where it was removed"),
+            _ => assert_holds(store, &key, there.next(), &[winner]),
+        }
+    }
+}
+
 pub fn records_of_one_mebibyte_fit_or_are_too_large(store: &Subject) {
     let length = store.capabilities().max_record.map_or(MEBIBYTE, |max| max.min(MEBIBYTE));
     let record: Vec<u8> = (0..=250).cycle().take(length).collect();
@@ -321,100 +351,6 @@ pub fn a_listing_is_exact(store: &Subject) {
     assert_eq!(list(), HashSet::from([key("a"), key("c")]));
 }
 
-pub fn a_lease_excludes_everybody_else(store: &Subject) {
-    let Some(lease) = lease(store, "a", TTL) else { return };
-    assert!(!lease.lapsed, "a lease that nobody held cannot have lapsed");
-    assert!(lease.ends_in.is_none_or(|end| !end.is_zero() && end <= TTL), "{:?}", lease.ends_in);
-    for _ in 0..3 {
-        let began = Instant::now();
-        let answer = store.try_lease(&key("a"), TTL);
-        assert!(matches!(answer, LeaseAnswer::Held(_)), "{answer:?}");
-        assert!(began.elapsed() < Duration::from_secs(5), "a request for a lease never waits");
-    }
-}
-
-pub fn a_released_lease_is_free(store: &Subject) {
-    let Some(mut held) = lease(store, "a", TTL) else { return };
-    for _ in 0..3 {
-        store.release(&key("a"), held.owner);
-        let LeaseAnswer::Granted(next) = store.try_lease(&key("a"), TTL) else {
-            panic!("a released lease is not free")
-        };
-        assert!(!next.lapsed, "a released lease has not lapsed");
-        assert_ne!(next.owner, held.owner, "an owner is used twice");
-        held = next;
-    }
-}
-
-pub fn a_stranger_releases_nothing(store: &Subject) {
-    let Some(first) = lease(store, "a", TTL) else { return };
-    let mut close = *first.owner.as_bytes();
-    close[15] ^= 1;
-    store.release(&key("a"), LeaseOwner::from_bytes(close));
-    assert!(matches!(store.try_lease(&key("a"), TTL), LeaseAnswer::Held(_)));
-
-    // Nor does a former owner, nor the owner of another key.
-    store.release(&key("a"), first.owner);
-    let Some(_second) = lease(store, "a", TTL) else { return };
-    store.release(&key("a"), first.owner);
-    let other = lease(store, "b", TTL).expect("a free lease is granted");
-    store.release(&key("a"), other.owner);
-    assert!(matches!(store.try_lease(&key("a"), TTL), LeaseAnswer::Held(_)));
-}
-
-pub fn leases_of_different_keys_are_independent(store: &Subject) {
-    let Some(a) = lease(store, "a", TTL) else { return };
-    assert!(lease(store, "b", TTL).is_some());
-    assert!(lease(store, "A", TTL).is_some());
-    store.release(&key("a"), a.owner);
-    assert!(matches!(store.try_lease(&key("b"), TTL), LeaseAnswer::Held(_)));
-}
-
-/// Sign-in, import and sign-out take no lease.
-pub fn a_lease_holds_up_no_reader_and_no_writer(store: &Subject) {
-    let Some(_lease) = lease(store, "a", TTL) else { return };
-    let key = key("a");
-    assert_eq!(store.save(&key, b"1", Expected::Absent, first(1)), Swap::Done);
-    assert_holds(store, &key, first(1), b"1");
-    assert_eq!(store.remove(&key, first(1)), Swap::Done);
-    assert!(matches!(store.try_lease(&key, TTL), LeaseAnswer::Held(_)), "removal ends no lease");
-}
-
-pub fn one_of_many_gets_the_lease(store: &Subject) {
-    if !store.capabilities().lease {
-        return;
-    }
-    for round in 0..8 {
-        let key = key(&format!("round {round}"));
-        let granted = in_threads(|_| match store.try_lease(&key, TTL) {
-            LeaseAnswer::Granted(lease) => Some(lease),
-            _ => None,
-        });
-        assert_eq!(granted.len(), 1, "{granted:?}");
-    }
-}
-
-pub fn a_lease_ends_by_itself_and_is_taken_over_as_lapsed(store: &Subject) {
-    let Some(held) = lease(store, "a", SHORT) else { return };
-    if held.ends_in.is_none() {
-        return;
-    }
-    let next = wait_for_lapse(store);
-    assert!(next.lapsed, "what was taken over from somebody must say so");
-    assert_ne!(next.owner, held.owner);
-    assert!(matches!(store.try_lease(&key("a"), TTL), LeaseAnswer::Held(_)));
-}
-
-pub fn who_let_a_lease_lapse_cannot_release_its_successor(store: &Subject) {
-    let Some(held) = lease(store, "a", SHORT) else { return };
-    if held.ends_in.is_none() {
-        return;
-    }
-    wait_for_lapse(store);
-    store.release(&key("a"), held.owner);
-    assert!(matches!(store.try_lease(&key("a"), TTL), LeaseAnswer::Held(_)));
-}
-
 pub fn what_the_store_cannot_do_it_says(store: &Subject) {
     let capabilities = store.capabilities();
     let unsupported = store.try_lease(&key("a"), TTL) == LeaseAnswer::Unsupported;
@@ -459,28 +395,6 @@ fn assert_holds(store: &Subject, key: &StoreKey, revision: Revision, record: &[u
     let (found, bytes) = store.load(key).expect("a record stands there");
     assert_eq!(found, revision, "another revision stands there");
     assert!(bytes.expose() == record, "another record stands there, of {} bytes", bytes.len());
-}
-
-/// A lease on a key that nobody holds; `None` from stores that have none.
-fn lease(store: &Subject, session: &str, ttl: Duration) -> Option<Lease> {
-    if !store.capabilities().lease {
-        return None;
-    }
-    match store.try_lease(&key(session), ttl) {
-        LeaseAnswer::Granted(lease) => Some(lease),
-        answer => panic!("a free lease was not granted: {answer:?}"),
-    }
-}
-
-fn wait_for_lapse(store: &Subject) -> Lease {
-    let began = Instant::now();
-    loop {
-        match store.try_lease(&key("a"), TTL) {
-            LeaseAnswer::Granted(lease) => return lease,
-            _ if began.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(5)),
-            answer => panic!("a lease of {SHORT:?} did not end: {answer:?}"),
-        }
-    }
 }
 
 /// What `work` gave in each of several threads that begin together.

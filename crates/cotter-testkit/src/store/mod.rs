@@ -53,6 +53,7 @@ macro_rules! store_contract {
                 a_removed_and_reused_key_does_not_match_its_old_revision
                 concurrent_writers_lose_no_update
                 concurrent_creators_are_told_apart
+                a_removal_and_a_save_at_once_are_told_apart
                 records_of_one_mebibyte_fit_or_are_too_large
                 a_record_over_the_limit_is_too_large_and_changes_nothing
                 odd_session_names_keep_apart
@@ -64,6 +65,8 @@ macro_rules! store_contract {
                 leases_of_different_keys_are_independent
                 a_lease_holds_up_no_reader_and_no_writer
                 one_of_many_gets_the_lease
+                every_lease_has_an_owner_of_its_own
+                a_lease_is_held_until_its_end
                 a_lease_ends_by_itself_and_is_taken_over_as_lapsed
                 who_let_a_lease_lapse_cannot_release_its_successor
                 what_the_store_cannot_do_it_says

@@ -5,24 +5,31 @@
 //! secrets, and every error is searched for them.
 #![allow(missing_docs, reason = "each name is its sentence")]
 
+mod size;
+mod tls;
+
 use core::error::Error;
 use core::net::Ipv6Addr;
 use core::time::Duration;
-use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Instant;
 
-use cotter_core::{MAX_RESPONSE, SecretBytes, Sent, TransportError};
+use cotter_core::{SecretBytes, Sent, TransportError};
 use http::{HeaderValue, Request, Response};
 
 use super::Subject;
+pub use size::*;
+pub use tls::*;
+
 use crate::wire::{Reply, Server};
 
 /// Plenty for anything on loopback.
 const PLENTY: Duration = Duration::from_secs(20);
-/// A deadline that a test waits for.
-const BRIEF: Duration = Duration::from_millis(400);
-/// How much later than its deadline a call may end on a busy machine.
+/// A deadline that a test waits for: so long that half of it is enough for a busy machine.
+const BRIEF: Duration = Duration::from_millis(1500);
+/// The latest end of a call that ends with [`BRIEF`].
+const LATEST: Duration = Duration::from_millis(2250);
+/// How long a call may take, on a busy machine, that ends at once.
 const SLACK: Duration = Duration::from_secs(3);
 
 pub fn a_request_arrives_as_it_was_given(transport: &Subject) {
@@ -216,49 +223,6 @@ pub fn a_compressed_response_is_not_opened(transport: &Subject) {
     assert_eq!(response.body().expose(), b"no gzip");
 }
 
-pub fn a_response_of_64_kib_is_read(transport: &Subject) {
-    let full = vec![b'x'; MAX_RESPONSE];
-    let chunked = format!(
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{MAX_RESPONSE:x}\r\n{}\r\n0\r\n\r\n",
-        "x".repeat(MAX_RESPONSE)
-    );
-    let until_close = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(MAX_RESPONSE));
-    for reply in [Reply::ok(&full), Reply::raw(chunked), Reply::raw(until_close)] {
-        let server = Server::start(move |_| reply.clone());
-        let response = transport.send(secret_post(&server), PLENTY).expect("it just fits");
-        assert_eq!(response.body().len(), MAX_RESPONSE);
-    }
-}
-
-pub fn a_longer_response_is_refused_after_it_was_sent(transport: &Subject) {
-    let length = MAX_RESPONSE + 1;
-    let body = "PLANTED".repeat(length / 7 + 1)[..length].to_owned();
-    let chunked = format!(
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"
-    );
-    let until_close = format!("HTTP/1.1 200 OK\r\n\r\n{body}");
-    for reply in [Reply::ok(&body), Reply::raw(chunked), Reply::raw(until_close)] {
-        let server = Server::start(move |_| reply.clone());
-        assert_eq!(error(transport, secret_post(&server), PLENTY).sent(), Sent::Maybe);
-    }
-}
-
-pub fn an_endless_response_is_not_read_on(transport: &Subject) {
-    let heads = [
-        "HTTP/1.1 200 OK\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nx-endless: ",
-    ];
-    for head in heads {
-        let server = Server::start(move |_| Reply::raw(head).then_endless([b'x'; 4096]));
-        let began = Instant::now();
-        assert_eq!(error(transport, secret_post(&server), PLENTY).sent(), Sent::Maybe);
-        assert!(began.elapsed() < PLENTY / 2, "it read until the deadline");
-        // What was not read fills the buffers of two sockets.
-        assert!(server.written() < 64 * 1024 * 1024, "it read {} bytes", server.written());
-    }
-}
-
 pub fn a_dripping_head_ends_with_the_deadline(transport: &Subject) {
     drips(transport, || Reply::raw("HTTP/1.1 200 OK\r\nx: "));
 }
@@ -310,33 +274,6 @@ pub fn an_unknown_name_is_not_sent(transport: &Subject) {
     let error = error(transport, request, PLENTY);
     assert_eq!(error.sent(), Sent::No);
     assert!(!error.is_config(), "it may resolve later");
-}
-
-pub fn a_failed_tls_handshake_is_not_sent(transport: &Subject) {
-    let garbage = Server::start_raw(|stream| {
-        stream.read_exact(&mut [0; 16])?;
-        stream.write_all(b"HTTP/1.1 400 This is no TLS\r\n\r\n")
-    });
-    let hello = Server::start_raw(|stream| {
-        // A fatal alert, handshake_failure (RFC 8446 section 6).
-        stream.read_exact(&mut [0; 5])?;
-        stream.write_all(&[21, 3, 3, 0, 2, 2, 40])
-    });
-    let gone = Server::start_raw(|_| Ok(()));
-    for server in [garbage, hello, gone] {
-        let request = secret_post_to(&format!("https://{}/PLANTED", server.address()));
-        assert_eq!(error(transport, request, PLENTY).sent(), Sent::No);
-        assert_eq!(server.connections(), 1);
-    }
-}
-
-pub fn a_stuck_tls_handshake_ends_with_the_deadline_and_is_not_sent(transport: &Subject) {
-    let server = Server::start_raw(|stream| {
-        while stream.read(&mut [0; 1024])? > 0 {}
-        Ok(())
-    });
-    let request = secret_post_to(&format!("https://{}/PLANTED", server.address()));
-    ends_in_time(transport, request, Sent::No);
 }
 
 pub fn a_reset_after_the_request_may_have_been_sent(transport: &Subject) {
@@ -483,7 +420,7 @@ fn ends_in_time(transport: &Subject, request: Request<SecretBytes>, sent: Sent) 
     let began = Instant::now();
     let error = error(transport, request, BRIEF);
     let elapsed = began.elapsed();
-    assert!(elapsed < BRIEF + SLACK, "it ended after {elapsed:?}, not {BRIEF:?}");
+    assert!(elapsed < LATEST, "it ended after {elapsed:?}, not {BRIEF:?}");
     // A little is for clocks that count differently.
     assert!(elapsed > BRIEF / 2, "it ended after {elapsed:?}, not {BRIEF:?}: {error:?}");
     assert_eq!(error.sent(), sent, "{error:?}");

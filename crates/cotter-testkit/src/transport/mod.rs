@@ -52,6 +52,8 @@ macro_rules! transport_contract {
                 a_compressed_response_is_not_opened
                 a_response_of_64_kib_is_read
                 a_longer_response_is_refused_after_it_was_sent
+                a_head_of_32_kib_is_read
+                a_longer_head_is_refused_after_it_was_sent
                 an_endless_response_is_not_read_on
                 a_dripping_head_ends_with_the_deadline
                 a_dripping_body_ends_with_the_deadline
@@ -59,6 +61,7 @@ macro_rules! transport_contract {
                 a_deadline_may_be_zero_or_endless
                 nobody_listening_is_not_sent
                 an_unknown_name_is_not_sent
+                an_untrusted_certificate_gets_nothing
                 a_failed_tls_handshake_is_not_sent
                 a_stuck_tls_handshake_ends_with_the_deadline_and_is_not_sent
                 a_reset_after_the_request_may_have_been_sent
