@@ -2,7 +2,9 @@
 #![no_main]
 
 use cotter_core::Timestamp;
-use cotter_jwt::{Algorithm, Backend, BadSignature, KeySet, PublicKey, SignatureCheck, Verifier};
+use cotter_jwt::{
+    Algorithm, Backend, BadSignature, KeySet, PublicKey, SignatureCheck, TypeRule, Verifier,
+};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug)]
@@ -40,6 +42,13 @@ fuzz_target!(|claims: &[u8]| {
     let access = verifier.verify_access_token(&token, now);
     let id = verifier.verify_id_token(&token, now);
     assert!(access.is_err() || id.is_err(), "one token is not of both kinds");
+    // Another issuer's verifier judges no claim that Cotter's does not.
+    let general = Verifier::new(Backend::custom(&Always), "https://www.cotter.app")
+        .audience("id")
+        .keys(KeySet::from_json(KEYS).unwrap())
+        .access_tokens(TypeRule::claim("type", ["client_access_token", "access_token"]));
+    let elsewhere = general.verify_access_token(&token, now);
+    assert!(elsewhere.is_ok() || access.is_err());
     if let Ok(claims) = access {
         let json: serde_json::Value = serde_json::from_str(claims.as_json()).unwrap();
         assert!(claims.expires_at() > now.saturating_sub(core::time::Duration::from_secs(30)));

@@ -6,6 +6,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(keys) = KeySet::from_json(bytes) {
+        assert!(keys.keys().count() <= 256);
         assert_eq!(keys.usable(), keys.keys().filter(|key| key.is_usable()).count());
         for key in keys.keys().filter(|key| key.is_usable()) {
             assert!(key.public().is_some());

@@ -256,7 +256,18 @@ def table():
     return rows
 
 
-tokens = [("good", GOOD)] + [(m.__name__, m()) for m in (MUTATIONS[i % len(MUTATIONS)] for i in range(int(count)))]
+# As many distinct tokens as were asked for: some mutations soon have no more of them to give.
+tokens, seen, tries = [("good", GOOD)], {GOOD}, 0
+while len(tokens) < int(count):
+    mutation = MUTATIONS[tries % len(MUTATIONS)]
+    tries += 1
+    token = mutation()
+    if token not in seen:
+        seen.add(token)
+        tokens.append((mutation.__name__, token))
+    assert tries < 10 * int(count), "the mutations have no more tokens to give"
+# A signature has chance in it, so that two tokens may differ in it alone.
+contents = {token.rsplit(".", 1)[0] for _, token in tokens}
 answer = subprocess.run(
     [program, vectors_path, str(NOW), str(LEEWAY)],
     input="".join(json.dumps(token) + "\n" for _, token in tokens), capture_output=True, text=True, check=True,
@@ -285,7 +296,8 @@ idle = {(m, *pair) for m, pairs in rows.items() for pair in pairs} - used
 for row in sorted(idle):
     print("this row explained nothing:", row)
 print(
-    f"{len(tokens)} tokens: {agreed['accepted']} accepted by both, {agreed['refused']} refused by both, "
+    f"{len(tokens)} distinct tokens ({len(contents)} when signatures do not count), {tries - len(tokens) + 1} "
+    f"copies left out: {agreed['accepted']} accepted by both, {agreed['refused']} refused by both, "
     f"{explained} differences explained, {sum(unexplained.values())} not"
 )
 sys.exit(bool(unexplained) or (bool(idle) and (count, seed) == ("2400", "1")))

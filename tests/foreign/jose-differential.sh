@@ -2,7 +2,7 @@
 # cotter-jwt and PyPI joserfc on the same mutated tokens: the same verdict on each, or a row in
 # tests/foreign/jose-differences.md that says why not.
 #
-#   tests/foreign/jose-differential.sh [number of tokens, 2400] [seed, 1]
+#   tests/foreign/jose-differential.sh [number of distinct tokens, 2400] [seed, 1]
 #
 # Needs python3 with venv, and PyPI. Prints a summary; fails on a difference that no row explains, and
 # on a row that explains nothing any more.

@@ -8,6 +8,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Stdio;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::{ADA, Home, Ran, code, part};
 use cotter_emulator::Fault;
 use serde_json::{Value, json};
@@ -135,6 +137,91 @@ fn one_line_in_one_line_out_before_the_next_is_read() {
     drop(stdin);
     assert_eq!(child.wait().unwrap().code(), Some(6));
     assert!(home.server.counters().jwks <= 2, "{:?}", home.server.counters());
+}
+
+#[test]
+fn a_key_that_is_not_known_yet_has_its_own_reason() {
+    let home = Home::new();
+    let set = set(&home);
+    let (_, rest) = part(&set, "access_token").split_once('.').unwrap();
+    // The keys are fetched for the first, and once more for the second.
+    let token = |kid: u32| {
+        let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"ES256","kid":"{kid}"}}"#));
+        format!("{header}.{rest}\n")
+    };
+    let tokens: String = (0..4).map(token).collect();
+    let (code, verdicts) = home.verdicts(&["-"], &tokens);
+    let reasons: Vec<_> = verdicts.iter().map(|one| one["reason"].as_str().unwrap()).collect();
+    let (known, soon) = ("kid_unknown", "kid_unknown_for_now");
+    assert_eq!((code, reasons), (6, vec![known, known, soon, soon]));
+    let told = home.feed(&["verify", "-"], tokens.as_bytes());
+    assert!(told.out.lines().last().unwrap().starts_with("invalid: kid_unknown_for_now ("));
+}
+
+#[test]
+fn claims_come_out_as_they_were_signed() {
+    let home = Home::new();
+    let set = set(&home);
+    let access = part(&set, "access_token");
+    let claims = access.split('.').nth(1).unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims = String::from_utf8(claims).unwrap();
+    let ran = home.verify(&[], access);
+    assert_eq!(ran.out, format!("{{\"valid\":true,\"claims\":{claims}}}\n"));
+    let ran = home.verify(&["--audience", "x"], access);
+    assert_eq!(ran.out, "{\"valid\":false,\"reason\":\"wrong_audience\"}\n");
+}
+
+#[test]
+fn white_space_around_a_token_is_ascii_wherever_it_comes_from() {
+    let home = Home::new();
+    let set = set(&home);
+    let access = part(&set, "access_token");
+    let argument = |text: &str| {
+        let ran = home.run(&["--format", "json", "verify", text]);
+        (ran.code, ran.out)
+    };
+    let piped = |text: &str| {
+        let ran = home.verify(&[], text);
+        (ran.code, ran.out)
+    };
+    for (before, after, valid) in [
+        (" \t", "\r", true),
+        ("", "\x0c ", true),
+        ("\u{a0}", "", false),
+        ("\u{feff}", "", false),
+        ("", "\u{3000}", false),
+        ("", "\x0b", false),
+    ] {
+        let text = format!("{before}{access}{after}");
+        let (code, out) = argument(&text);
+        assert_eq!((code, &out), (if valid { 0 } else { 6 }, &piped(&text).1), "{text:?}");
+        assert_eq!(out.contains("\"valid\":true"), valid, "{text:?}");
+    }
+    assert_eq!(argument(" "), (6, String::new()));
+    assert_eq!(piped(" "), (6, String::new()));
+}
+
+#[test]
+fn an_address_may_be_written_in_capitals() {
+    let home = Home::new();
+    let set = set(&home);
+    let url = format!("{}/token/jwks", home.server.base_url()).replacen("http", "HTTP", 1);
+    assert_eq!(home.verdicts(&["--jwks", &url], part(&set, "access_token")).0, 0);
+    let plain = home.verify(&["--jwks", "HTTP://keys.example/jwks"], part(&set, "access_token"));
+    assert_eq!(plain.failure(), code(2, "usage"));
+}
+
+#[test]
+fn a_line_as_long_as_can_be_costs_only_itself() {
+    let home = Home::new();
+    let set = set(&home);
+    for length in [(1 << 20) - 2, (1 << 20) - 1, 1 << 20, (1 << 20) + 1] {
+        let input = format!("{}\n{}\n", "a".repeat(length), part(&set, "access_token"));
+        let (code, verdicts) = home.verdicts(&[], &input);
+        assert_eq!((code, verdicts.len()), (6, 2), "{length}");
+        assert_eq!(verdicts[1]["valid"], true, "{length}");
+    }
 }
 
 #[test]

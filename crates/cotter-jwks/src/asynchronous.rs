@@ -5,7 +5,7 @@ use cotter_jwt::{AccessClaims, AccessText, IdClaims, IdText, Invalid, Verifier};
 use tokio::sync::Mutex;
 
 use crate::jwks::Jwks;
-use crate::shared::{Attempt, Kind, Next, Shared};
+use crate::shared::{Attempt, Kind, Next, Shared, TakeOff};
 
 /// Verifies tokens by keys that live at a URL.
 ///
@@ -72,13 +72,17 @@ impl RemoteVerifier {
         if let Some(claims) = shared.recall(token) {
             return Ok(claims);
         }
-        let attempt = shared.arrive(token)?;
-        while let Next::Fetch = shared.next(&attempt)? {
-            if !self.fetch(&attempt).await? {
-                break;
+        let mut attempt = shared.arrive(token)?;
+        loop {
+            while let Next::Fetch = shared.next(&attempt)? {
+                if !self.fetch(&attempt).await? {
+                    break;
+                }
+            }
+            if let Some(claims) = shared.conclude(token, &mut attempt)? {
+                return Ok(claims);
             }
         }
-        shared.judge(token)
     }
 
     /// Fetches, or waits for who does; false if the keys at hand will do meanwhile.
@@ -89,19 +93,18 @@ impl RemoteVerifier {
             Err(_) if shared.will_do(attempt) => return Ok(false),
             Err(_) => Arc::clone(&self.0.gate).lock_owned().await,
         };
-        // Somebody else may have fetched while this one waited.
-        if let Next::Judge = shared.next(attempt)? {
+        let TakeOff::Flying(landing) = Shared::take_off(self.clone(), attempt)? else {
+            // Somebody else has fetched while this one waited.
             return Ok(true);
-        }
-        let landing = Shared::take_off(self.clone(), attempt);
+        };
         let this = self.clone();
         let flight = tokio::spawn(async move {
+            // A panic lands the flight as failed first, and opens the gate then.
+            let (_gate, landing) = (gate, landing);
             let answer =
                 this.0.transport.send(this.0.shared.request(), this.0.shared.jwks.timeout).await;
             landing.with(answer);
-            drop(gate);
         });
-        // A panic in there has landed the flight as failed.
         drop(flight.await);
         Ok(true)
     }

@@ -6,7 +6,7 @@ use cotter_core::BlockingTransport;
 use cotter_jwt::{AccessClaims, AccessText, IdClaims, IdText, Invalid, Verifier};
 
 use crate::jwks::Jwks;
-use crate::shared::{Attempt, Kind, Next, Shared};
+use crate::shared::{Attempt, Kind, Next, Shared, TakeOff};
 
 /// Verifies tokens by keys that live at a URL, blocking the thread.
 ///
@@ -72,13 +72,17 @@ impl RemoteVerifier {
         if let Some(claims) = shared.recall(token) {
             return Ok(claims);
         }
-        let attempt = shared.arrive(token)?;
-        while let Next::Fetch = shared.next(&attempt)? {
-            if !self.fetch(&attempt)? {
-                break;
+        let mut attempt = shared.arrive(token)?;
+        loop {
+            while let Next::Fetch = shared.next(&attempt)? {
+                if !self.fetch(&attempt)? {
+                    break;
+                }
+            }
+            if let Some(claims) = shared.conclude(token, &mut attempt)? {
+                return Ok(claims);
             }
         }
-        shared.judge(token)
     }
 
     /// Fetches, or waits for who does; false if the keys at hand will do meanwhile.
@@ -92,11 +96,10 @@ impl RemoteVerifier {
                 self.0.gate.lock().unwrap_or_else(PoisonError::into_inner)
             }
         };
-        // Somebody else may have fetched while this one waited.
-        if let Next::Judge = shared.next(attempt)? {
+        let TakeOff::Flying(landing) = Shared::take_off(self, attempt)? else {
+            // Somebody else has fetched while this one waited.
             return Ok(true);
-        }
-        let landing = Shared::take_off(self, attempt);
+        };
         landing.with(self.0.transport.send(shared.request(), shared.jwks.timeout));
         Ok(true)
     }

@@ -5,7 +5,7 @@ use cotter_core::{AccessToken, Ask, Handed, IdToken, Now, Send, Step, Verified, 
 use cotter_jwt::{AccessClaims, IdClaims, Invalid, KeySet, Reason, Verifier};
 
 use crate::jwks::Jwks;
-use crate::shared::{Attempt, Next, Shared};
+use crate::shared::{Attempt, Landing, Next, Shared, TakeOff};
 
 /// How often a session looks whether another one's fetch has come back.
 const LOOK: Duration = Duration::from_millis(50);
@@ -64,10 +64,15 @@ impl Token {
         }
     }
 
-    fn judge(&self, shared: &Shared) -> Result<(), Invalid> {
+    /// None where newer keys are to be fetched first.
+    fn conclude(&self, shared: &Shared, attempt: &mut Attempt) -> Result<Option<()>, Invalid> {
         match self {
-            Self::Access(token) => shared.judge::<AccessClaims>(token.expose()).map(drop),
-            Self::Id(token) => shared.judge::<IdClaims>(token.expose()).map(drop),
+            Self::Access(token) => shared
+                .conclude::<AccessClaims>(token.expose(), attempt)
+                .map(|verdict| verdict.map(drop)),
+            Self::Id(token) => shared
+                .conclude::<IdClaims>(token.expose(), attempt)
+                .map(|verdict| verdict.map(drop)),
         }
     }
 }
@@ -88,14 +93,12 @@ impl Work {
         }
     }
 
-    fn pursue(self, now: Now, token: Token, attempt: Attempt) -> Step<Verified> {
-        match self.shared.next(&attempt) {
-            Ok(Next::Judge) => {
-                let verified = token.judge(&self.shared);
-                self.found(now, verified)
-            }
-            Ok(Next::Fetch) if self.shared.is_fetching() => self.wait(LOOK, token, attempt),
-            Ok(Next::Fetch) => self.fetch(now, token, attempt),
+    fn pursue(self, now: Now, token: Token, mut attempt: Attempt) -> Step<Verified> {
+        match self.progress(&token, &mut attempt) {
+            Ok(Some(TakeOff::Flying(landing))) => self.fetch(now, token, attempt, landing),
+            Ok(Some(TakeOff::Taken)) => self.wait(LOOK, token, attempt),
+            Ok(Some(TakeOff::Needless)) => self.pursue(now, token, attempt),
+            Ok(None) => self.found(now, Ok(())),
             Err(invalid) => match invalid.reason() {
                 // A key that appeared a moment after the last fetch: only a newer one can tell.
                 Reason::KidUnknownForNow { retry_after } => self.wait(retry_after, token, attempt),
@@ -104,12 +107,31 @@ impl Work {
         }
     }
 
+    /// None when the token is good.
+    fn progress(
+        &self,
+        token: &Token,
+        attempt: &mut Attempt,
+    ) -> Result<Option<TakeOff<SessionVerifier>>, Invalid> {
+        if let Next::Judge = self.shared.next(attempt)?
+            && token.conclude(&self.shared, attempt)?.is_some()
+        {
+            return Ok(None);
+        }
+        Shared::take_off(SessionVerifier(Arc::clone(&self.shared)), attempt).map(Some)
+    }
+
     fn wait(self, pause: Duration, token: Token, attempt: Attempt) -> Step<Verified> {
         Step::Sleep(Ask::new(pause, move |now, ()| self.pursue(now, token, attempt)))
     }
 
-    fn fetch(self, now: Now, token: Token, attempt: Attempt) -> Step<Verified> {
-        let landing = Shared::take_off(SessionVerifier(Arc::clone(&self.shared)), &attempt);
+    fn fetch(
+        self,
+        now: Now,
+        token: Token,
+        attempt: Attempt,
+        landing: Landing<SessionVerifier>,
+    ) -> Step<Verified> {
         let not_after = now.boot.saturating_add(self.shared.jwks.timeout);
         let question = Send { request: self.shared.request(), not_after };
         Step::Send(Ask::new(question, move |now, answer| {

@@ -1,15 +1,16 @@
 //! What both drivers share: everything but the waiting.
 
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use cotter_core::{BootTime, SecretBytes, Timestamp, TransportError};
 use cotter_jwt::{
-    AccessClaims, CachedVerifier, Flight, IdClaims, Invalid, Judged, KeySet, Plan, Remote, Ticket,
-    Verifier, claimed_kid,
+    AccessClaims, CachedVerifier, Flight, IdClaims, Invalid, Judged, KeySet, Plan, Reason, Remote,
+    Ticket, Verifier, Wanted, claimed_kid,
 };
-use http::header::{ACCEPT, AGE, CACHE_CONTROL, HeaderName};
-use http::{Method, Request, Response};
+use http::header::{ACCEPT, AGE, CACHE_CONTROL};
+use http::{HeaderMap, Method, Request, Response};
 
 use crate::jwks::Jwks;
 
@@ -24,14 +25,38 @@ pub(crate) struct Shared {
 
 /// One token, and what it has been through.
 pub(crate) struct Attempt {
+    /// It names no key, and none of those at hand has made its signature.
+    in_vain: bool,
     kid: Option<String>,
     ticket: Ticket,
+}
+
+impl Attempt {
+    fn wanted(&self) -> Wanted<'_> {
+        if self.in_vain { Wanted::Other } else { self.kid.as_deref().into() }
+    }
+
+    /// Whether a key that is not at hand may turn this verdict: that of a token without a `kid`
+    /// which has not been asked about yet.
+    fn is_open(&self, verdict: Invalid) -> bool {
+        let by_keys = matches!(verdict.reason(), Reason::NoKey | Reason::Signature);
+        self.kid.is_none() && !self.in_vain && by_keys
+    }
 }
 
 /// What is left to do for it.
 pub(crate) enum Next {
     Fetch,
     Judge,
+}
+
+/// What came of wanting to fetch.
+pub(crate) enum TakeOff<S: AsRef<Shared>> {
+    Flying(Landing<S>),
+    /// There is no need any more.
+    Needless,
+    /// Somebody else is under way.
+    Taken,
 }
 
 impl Shared {
@@ -56,29 +81,63 @@ impl Shared {
 
     pub(crate) fn arrive(&self, token: &str) -> Result<Attempt, Invalid> {
         let kid = claimed_kid(token)?;
-        Ok(Attempt { kid, ticket: self.remote().arrive() })
+        Ok(Attempt { in_vain: false, kid, ticket: self.remote().arrive() })
     }
 
     pub(crate) fn next(&self, attempt: &Attempt) -> Result<Next, Invalid> {
-        let now = self.jwks.clock.boot();
-        match self.remote().plan(attempt.kid.as_deref(), attempt.ticket, now) {
+        self.plan(&mut self.remote(), attempt)
+    }
+
+    fn plan(&self, remote: &mut Remote, attempt: &Attempt) -> Result<Next, Invalid> {
+        match remote.plan(attempt.wanted(), attempt.ticket, self.jwks.clock.boot()) {
             Plan::Fetch => Ok(Next::Fetch),
             Plan::Refuse(reason) => Err(reason.into()),
             Plan::Use(_) => Ok(Next::Judge),
         }
     }
 
-    /// Whether somebody is fetching right now.
-    pub(crate) fn is_fetching(&self) -> bool {
-        self.remote().is_flying()
+    /// Begins a fetch if there still is need of one and nobody else is at it, all in one look.
+    pub(crate) fn take_off<S: AsRef<Self>>(
+        this: S,
+        attempt: &Attempt,
+    ) -> Result<TakeOff<S>, Invalid> {
+        let shared = this.as_ref();
+        let mut remote = shared.remote();
+        if let Next::Judge = shared.plan(&mut remote, attempt)? {
+            return Ok(TakeOff::Needless);
+        }
+        if remote.is_flying() {
+            return Ok(TakeOff::Taken);
+        }
+        let flight = Some(remote.begin(attempt.wanted(), shared.jwks.clock.boot()));
+        drop(remote);
+        Ok(TakeOff::Flying(Landing { flight, shared: this }))
     }
 
     /// Whether to go on with the keys at hand, since somebody is fetching newer ones already.
     pub(crate) fn will_do(&self, attempt: &Attempt) -> bool {
-        self.remote().will_do(attempt.kid.as_deref(), self.jwks.clock.boot())
+        self.remote().will_do(attempt.wanted(), self.jwks.clock.boot())
     }
 
-    pub(crate) fn judge<C: Kind>(&self, token: &str) -> Result<Arc<C>, Invalid> {
+    /// The verdict; none where newer keys might give another, and may be fetched now.
+    pub(crate) fn conclude<C: Kind>(
+        &self,
+        token: &str,
+        attempt: &mut Attempt,
+    ) -> Result<Option<Arc<C>>, Invalid> {
+        match self.judge(token) {
+            Err(verdict) if attempt.is_open(verdict) => {
+                attempt.in_vain = true;
+                match self.next(attempt)? {
+                    Next::Fetch => Ok(None),
+                    Next::Judge => Err(verdict),
+                }
+            }
+            verdict => verdict.map(Some),
+        }
+    }
+
+    fn judge<C: Kind>(&self, token: &str) -> Result<Arc<C>, Invalid> {
         let now = self.jwks.clock.now().wall;
         let judged = {
             let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner);
@@ -88,12 +147,6 @@ impl Shared {
             C::remember(&mut self.cached.write().unwrap_or_else(PoisonError::into_inner), &judged);
         }
         Ok(Arc::clone(judged.claims()))
-    }
-
-    pub(crate) fn take_off<S: AsRef<Self>>(this: S, attempt: &Attempt) -> Landing<S> {
-        let shared = this.as_ref();
-        let flight = shared.remote().begin(attempt.kid.as_deref(), shared.jwks.clock.boot());
-        Landing { flight: Some(flight), shared: this }
     }
 
     /// The request for the keys: no credential goes with it.
@@ -109,8 +162,7 @@ impl Shared {
     fn land(&self, flight: Flight, answer: Option<Result<Response<SecretBytes>, TransportError>>) {
         let now = self.jwks.clock.boot();
         let outcome = answer.and_then(Result::ok).and_then(|response| {
-            let text = |name: HeaderName| response.headers().get(name)?.to_str().ok();
-            let fresh = self.jwks.policy.fresh_for(text(CACHE_CONTROL), text(AGE));
+            let fresh = self.fresh_for(response.headers());
             let keys = response.status().is_success().then(|| response.body().expose());
             keys.and_then(|keys| KeySet::from_json(keys).ok()).map(|keys| (keys, fresh))
         });
@@ -121,6 +173,18 @@ impl Shared {
             self.cached.write().unwrap_or_else(PoisonError::into_inner).replace_keys(keys);
         }
         self.quiet_until.store(remote.quiet_until().as_millis(), Ordering::Release);
+    }
+
+    /// All lines of `Cache-Control` are one list, and of several ages the first counts (RFC 9111
+    /// section 5.1).
+    fn fresh_for(&self, headers: &HeaderMap) -> Duration {
+        let lines: Vec<_> = headers
+            .get_all(CACHE_CONTROL)
+            .iter()
+            .map(|line| String::from_utf8_lossy(line.as_bytes()))
+            .collect();
+        let age = headers.get(AGE).and_then(|age| age.to_str().ok());
+        self.jwks.policy.fresh_for(lines.iter().map(AsRef::as_ref), age)
     }
 
     fn remote(&self) -> MutexGuard<'_, Remote> {

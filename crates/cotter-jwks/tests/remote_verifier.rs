@@ -8,11 +8,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use cotter_core::{BlockingTransport, Clock, SecretBytes, Transport, TransportError};
+use cotter_core::{
+    AccessToken, BlockingTransport, Clock, Handed, SecretBytes, Step, Transport, TransportError,
+    Verified, Verify as _,
+};
 use cotter_jwks::Jwks;
-use cotter_jwt::Verifier;
+use cotter_jwt::{RemotePolicy, Verifier};
 use cotter_testkit::ManualClock;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use serde_json::Value;
 
 fn vectors() -> Value {
@@ -54,9 +57,13 @@ struct Server {
     fetches: Arc<AtomicUsize>,
 }
 
+type Headers = &'static [(&'static str, &'static [u8])];
+
 #[derive(Clone, Debug)]
 enum Answer {
     Body(u16, String),
+    /// The usual keys, and these headers.
+    Headers(Headers),
     Nothing,
     Panic,
 }
@@ -83,6 +90,15 @@ impl Server {
             Answer::Body(status, body) => {
                 let mut response = Response::new(SecretBytes::from(body.into_bytes()));
                 *response.status_mut() = status.try_into().unwrap();
+                Ok(response)
+            }
+            Answer::Headers(headers) => {
+                let keys = vectors()["jwks"].to_string();
+                let mut response = Response::new(SecretBytes::from(keys.into_bytes()));
+                for (name, value) in headers {
+                    let value = HeaderValue::from_bytes(value).unwrap();
+                    response.headers_mut().append(*name, value);
+                }
                 Ok(response)
             }
             Answer::Nothing => Err(TransportError::maybe_sent("nothing came")),
@@ -274,4 +290,134 @@ async fn keys_that_rotate_under_load_refuse_nobody_and_cost_one_fetch() {
         assert_eq!(task.await.unwrap(), "ok");
     }
     assert_eq!(server.fetches(), 2);
+}
+
+/// The keys without the first one, which signed the usual access token.
+fn less() -> Answer {
+    let mut less = vectors()["jwks"].clone();
+    less["keys"].as_array_mut().unwrap().remove(0);
+    Answer::Body(200, less.to_string())
+}
+
+#[tokio::test]
+async fn a_key_that_is_published_late_is_a_matter_of_time_and_not_of_minutes() {
+    let clock = ManualClock::new();
+    let server = Server::default().then(less()).then(less());
+    let verifier = jwks(&clock).verify_with(verifier(), server.clone());
+    assert_eq!(code(verifier.verify_access_token(&vector("access_token_second_key")).await), "ok");
+    let token = vector("access_token");
+    assert_eq!(code(verifier.verify_access_token(&token).await), "kid_unknown");
+    // The server has it from here on.
+    clock.advance(Duration::from_secs(9));
+    let invalid = verifier.verify_access_token(&token).await.unwrap_err();
+    assert_eq!(invalid.code(), "kid_unknown_for_now");
+    assert_eq!(invalid.retry_after(), Some(Duration::from_secs(1)));
+    assert_eq!(server.fetches(), 2);
+    clock.advance(Duration::from_secs(21));
+    assert_eq!(code(verifier.verify_access_token(&token).await), "ok");
+    assert_eq!(server.fetches(), 3);
+}
+
+#[tokio::test]
+async fn a_token_without_a_kid_finds_a_key_that_appeared() {
+    let clock = ManualClock::new();
+    let server = Server::default().then(less());
+    let verifier = jwks(&clock).verify_with(verifier(), server.clone());
+    assert_eq!(code(verifier.verify_access_token(&vector("access_token_second_key")).await), "ok");
+    let token = vector("access_token_no_kid");
+    assert_eq!(code(verifier.verify_access_token(&token).await), "ok");
+    assert_eq!(server.fetches(), 2);
+    // What no key has signed is refused, and causes one fetch in a cool-down.
+    let forged = format!("{}.{}", token.rsplit_once('.').unwrap().0, "B".repeat(85) + "Q");
+    for _ in 0..100 {
+        assert_eq!(code(verifier.verify_access_token(&forged).await), "bad_signature");
+    }
+    assert_eq!(server.fetches(), 2);
+    clock.advance(Duration::from_secs(10));
+    for _ in 0..100 {
+        assert_eq!(code(verifier.verify_access_token(&forged).await), "bad_signature");
+    }
+    assert_eq!(server.fetches(), 3);
+}
+
+#[test]
+fn a_token_without_a_kid_finds_a_key_that_appeared_on_threads_and_in_sessions_too() {
+    let clock = ManualClock::new();
+    let token = vector("access_token_no_kid");
+    let server = Server::default().then(less());
+    let threads = jwks(&clock).verify_blocking_with(verifier(), server.clone());
+    assert_eq!(code(threads.verify_access_token(&vector("access_token_second_key"))), "ok");
+    assert_eq!(code(threads.verify_access_token(&token)), "ok");
+    assert_eq!(server.fetches(), 2);
+
+    let server = Server::default().then(less());
+    let sessions = jwks(&clock).for_sessions(verifier());
+    for token in [vector("access_token_second_key"), token] {
+        let mut step =
+            sessions.verify(Handed::new(Some(AccessToken::new(token)), None), clock.now());
+        let verified = loop {
+            step = match step {
+                Step::Send(ask) => {
+                    let (question, place) = ask.split();
+                    place.answer(clock.now(), server.answer(&question.request))
+                }
+                Step::Done(verified) => break verified,
+                _ => panic!("it neither asks nor ends"),
+            };
+        };
+        assert!(matches!(verified, Verified::Sound), "{verified:?}");
+    }
+    assert_eq!(server.fetches(), 2);
+}
+
+#[test]
+fn a_server_that_wants_nothing_kept_is_asked_once_for_each_token() {
+    let mut policy = RemotePolicy::default();
+    policy.min_ttl = Duration::ZERO;
+    const NOTHING: Headers = &[("cache-control", b"no-store")];
+    let server = Server::default().then(Answer::Headers(NOTHING)).then(Answer::Headers(NOTHING));
+    let verifier =
+        jwks(&ManualClock::new()).policy(policy).verify_blocking_with(verifier(), server.clone());
+    for fetches in 1..=2 {
+        assert_eq!(code(verifier.verify_access_token(&vector("access_token"))), "ok");
+        assert_eq!(server.fetches(), fetches);
+    }
+}
+
+#[test]
+fn every_line_of_cache_control_is_read() {
+    const CASES: [(Headers, bool); 4] = [
+        (&[("cache-control", b"max-age=86400")], true),
+        (&[("cache-control", b"max-age=86400"), ("cache-control", b"no-cache")], false),
+        (&[("cache-control", b"ext=\"\xe9\""), ("cache-control", b"max-age=86400")], true),
+        (&[("cache-control", b"max-age=7200"), ("age", b"7000"), ("age", b"0")], false),
+    ];
+    for (headers, kept) in CASES {
+        let clock = ManualClock::new();
+        let server = Server::default().then(Answer::Headers(headers));
+        let verifier = jwks(&clock).verify_blocking_with(verifier(), server.clone());
+        assert_eq!(code(verifier.verify_access_token(&vector("access_token"))), "ok");
+        clock.advance(Duration::from_secs(3_000));
+        assert_eq!(code(verifier.verify_access_token(&vector("access_token"))), "ok");
+        assert_eq!(server.fetches() == 1, kept, "{headers:?}");
+    }
+}
+
+#[test]
+fn two_sessions_at_once_begin_one_fetch() {
+    for _ in 0..500 {
+        let sessions = jwks(&ManualClock::new()).for_sessions(verifier());
+        let start = std::sync::Barrier::new(2);
+        let begin = || {
+            let handed = Handed::new(Some(AccessToken::new(made_up(1))), None);
+            start.wait();
+            sessions.verify(handed, ManualClock::new().now())
+        };
+        let steps = std::thread::scope(|scope| {
+            [scope.spawn(begin), scope.spawn(begin)].map(|thread| thread.join().unwrap())
+        });
+        // The first one's flight has to be alive while the second one looks.
+        let fetches = steps.iter().filter(|step| matches!(step, Step::Send(_))).count();
+        assert_eq!(fetches, 1);
+    }
 }

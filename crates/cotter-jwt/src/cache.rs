@@ -42,14 +42,17 @@ type Hash = [u8; 32];
 pub struct CachedVerifier {
     access: Kept<AccessClaims>,
     id: Kept<IdClaims>,
+    /// Tells its own verdicts from another's, which expects something else.
+    own: Arc<()>,
     verifier: Verifier,
 }
 
 impl CachedVerifier {
     /// Remembers up to `capacity` tokens of each kind.
     #[must_use]
-    pub const fn new(verifier: Verifier, capacity: usize) -> Self {
-        Self { access: Kept::new(capacity), id: Kept::new(capacity), verifier }
+    pub fn new(verifier: Verifier, capacity: usize) -> Self {
+        let own = Arc::new(());
+        Self { access: Kept::new(capacity), id: Kept::new(capacity), own, verifier }
     }
 
     /// What judges tokens that are not remembered.
@@ -154,15 +157,19 @@ impl CachedVerifier {
         self.id.find(&Sha256::digest(token.into().0).into(), now)
     }
 
-    /// The second half of [`verify_access_token`](Self::verify_access_token). What was judged by
-    /// keys that have been replaced since is not remembered.
+    /// The second half of [`verify_access_token`](Self::verify_access_token). What another verifier
+    /// has judged is not remembered, nor what was judged by keys that have been replaced since.
     pub fn remember_access(&mut self, judged: &Judged<AccessClaims>) {
-        self.access.keep(judged, self.verifier.key_set());
+        if let Some(news) = judged.news_for(self) {
+            self.access.keep(news, &judged.claims);
+        }
     }
 
-    /// The second half of [`verify_id_token`](Self::verify_id_token).
+    /// The second half of [`verify_id_token`](Self::verify_id_token), likewise.
     pub fn remember_id(&mut self, judged: &Judged<IdClaims>) {
-        self.id.keep(judged, self.verifier.key_set());
+        if let Some(news) = judged.news_for(self) {
+            self.id.keep(news, &judged.claims);
+        }
     }
 
     fn judged<C>(&self, hash: Hash, verified: Verified<C>, common: fn(&C) -> &Common) -> Judged<C> {
@@ -171,11 +178,11 @@ impl CachedVerifier {
         let news = News {
             hash,
             key: verified.key,
-            keys: *self.verifier.key_set().id(),
             from: begins.saturating_sub(self.verifier.leeway_of()),
             until: times.exp,
         };
-        Judged { claims: Arc::new(verified.claims), news: Some(news) }
+        let by = By { keys: *self.verifier.key_set().id(), verifier: Arc::clone(&self.own) };
+        Judged { claims: Arc::new(verified.claims), news: Some((by, news)) }
     }
 }
 
@@ -183,7 +190,14 @@ impl CachedVerifier {
 #[derive(Debug)]
 pub struct Judged<C> {
     claims: Arc<C>,
-    news: Option<News>,
+    news: Option<(By, News)>,
+}
+
+/// Who has judged.
+#[derive(Debug)]
+struct By {
+    keys: Hash,
+    verifier: Arc<()>,
 }
 
 impl<C> Judged<C> {
@@ -198,6 +212,12 @@ impl<C> Judged<C> {
     pub const fn is_new(&self) -> bool {
         self.news.is_some()
     }
+
+    fn news_for(&self, cached: &CachedVerifier) -> Option<News> {
+        let (by, news) = self.news.as_ref()?;
+        let own = Arc::ptr_eq(&by.verifier, &cached.own);
+        (own && by.keys == *cached.verifier.key_set().id()).then_some(*news)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -205,8 +225,6 @@ struct News {
     hash: Hash,
     /// Which key vouched for the token.
     key: Hash,
-    /// Which set that key was in.
-    keys: Hash,
     from: Timestamp,
     until: Timestamp,
 }
@@ -228,12 +246,11 @@ impl<C> Kept<C> {
         (news.from <= now && now < news.until).then(|| Arc::clone(claims))
     }
 
-    fn keep(&mut self, judged: &Judged<C>, keys: &KeySet) {
-        let Some(news) = judged.news.filter(|news| news.keys == *keys.id()) else { return };
+    fn keep(&mut self, news: News, claims: &Arc<C>) {
         if self.capacity == 0 {
             return;
         }
-        if self.entries.insert(news.hash, (news, Arc::clone(&judged.claims))).is_none() {
+        if self.entries.insert(news.hash, (news, Arc::clone(claims))).is_none() {
             self.by_end.insert((news.until, news.hash));
         }
         while self.entries.len() > self.capacity {

@@ -15,7 +15,7 @@ use crate::reason::{Claim, Reason};
 pub struct AccessClaims {
     common: Common,
     authentication_method: Option<String>,
-    scope: Option<String>,
+    scopes: Vec<String>,
 }
 
 /// The claims of an ID token that was verified; nothing else makes one.
@@ -25,11 +25,19 @@ pub struct IdClaims {
     auth_time: Option<Timestamp>,
 }
 
+/// Whose claims they are: some names mean something at Cotter, and anything elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Cotter,
+    General,
+}
+
 /// What both kinds have.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Common {
     aud: Vec<String>,
     client_user_id: Option<String>,
+    dialect: Dialect,
     pub(crate) exp: Timestamp,
     pub(crate) iat: Option<Timestamp>,
     identifier: Option<String>,
@@ -81,7 +89,7 @@ macro_rules! common_accessors {
                 self.common.jti.as_deref()
             }
 
-            /// What the token says it is.
+            /// What the token says it is, in a claim `type`.
             #[must_use]
             pub fn token_type(&self) -> Option<&str> {
                 self.common.token_type.as_deref()
@@ -93,11 +101,14 @@ macro_rules! common_accessors {
                 self.common.sub.as_deref()
             }
 
-            /// Whom the token is about: `sub` without the prefix `USER:` that old Cotter tokens
-            /// have, or else the `client_user_id`.
+            /// Whom the token is about: `sub`. Of a Cotter token without the prefix `USER:` that
+            /// old ones have, or else the `client_user_id`.
             #[must_use]
             pub fn user_id(&self) -> Option<&str> {
                 let filled = |text: &&str| !text.is_empty();
+                if self.common.dialect == Dialect::General {
+                    return self.subject().filter(filled);
+                }
                 self.subject()
                     .map(|sub| sub.strip_prefix("USER:").unwrap_or(sub))
                     .filter(filled)
@@ -148,9 +159,9 @@ impl AccessClaims {
         self.authentication_method.as_deref()
     }
 
-    /// What the token may be used for.
+    /// What the token may be used for. Issuers other than Cotter may write a list instead of words.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.scope.as_deref().unwrap_or_default().split(' ').filter(|scope| !scope.is_empty())
+        self.scopes.iter().map(String::as_str)
     }
 
     /// Whether the token may be used for `scope`.
@@ -159,10 +170,10 @@ impl AccessClaims {
         self.scopes().any(|granted| granted == scope)
     }
 
-    pub(crate) fn read(mut claims: Claims<'_>) -> Result<Self, Reason> {
-        let authentication_method = claims.text(Claim::AuthenticationMethod)?;
-        let scope = claims.text(Claim::Scope)?;
-        Ok(Self { common: claims.common()?, authentication_method, scope })
+    pub(crate) fn read(mut claims: Claims<'_>, dialect: Dialect) -> Result<Self, Reason> {
+        let authentication_method = claims.own(Claim::AuthenticationMethod, dialect)?;
+        let scopes = claims.scopes(dialect)?;
+        Ok(Self { common: claims.common(dialect)?, authentication_method, scopes })
     }
 }
 
@@ -173,14 +184,14 @@ impl IdClaims {
         self.auth_time
     }
 
-    pub(crate) fn read(claims: Claims<'_>) -> Result<Self, Reason> {
+    pub(crate) fn read(claims: Claims<'_>, dialect: Dialect) -> Result<Self, Reason> {
         // Cotter writes a string, and Go's zero time for "unknown": no reason to refuse a token.
         let auth_time = claims.members.get("auth_time").and_then(|value| match value {
             Value::String(text) => text.parse().ok().map(Timestamp::from_unix_seconds),
             value => time(value),
         });
         let auth_time = auth_time.filter(|at| at.is_plausible() && *at > Timestamp::EPOCH);
-        Ok(Self { common: claims.common()?, auth_time })
+        Ok(Self { common: claims.common(dialect)?, auth_time })
     }
 }
 
@@ -231,6 +242,29 @@ impl<'a> Claims<'a> {
         }
     }
 
+    /// A claim of Cotter's own. What another issuer means by that name is not judged.
+    fn own(&mut self, claim: Claim, dialect: Dialect) -> Result<Option<String>, Reason> {
+        match self.text(claim) {
+            Err(_) if dialect == Dialect::General => Ok(None),
+            text => text,
+        }
+    }
+
+    /// Words with spaces between them (RFC 9068 section 2.2.3); elsewhere than at Cotter they may
+    /// stand in an array, where each is taken as it is.
+    fn scopes(&mut self, dialect: Dialect) -> Result<Vec<String>, Reason> {
+        let bad = Reason::ClaimMalformed(Claim::Scope);
+        match self.members.take(Claim::Scope.name()) {
+            None => Ok(Vec::new()),
+            Some(Value::String(text)) => {
+                let words = text.split(' ').filter(|word| !word.is_empty());
+                Ok(words.map(String::from).collect())
+            }
+            Some(Value::Array(many)) if dialect == Dialect::General => texts(many, bad),
+            Some(_) => Err(bad),
+        }
+    }
+
     fn moment(&self, claim: Claim) -> Result<Option<Timestamp>, Reason> {
         match self.members.get(claim.name()) {
             None => Ok(None),
@@ -246,29 +280,24 @@ impl<'a> Claims<'a> {
         match self.members.take(Claim::Aud.name()) {
             None => Err(Reason::ClaimMissing(Claim::Aud)),
             Some(Value::String(one)) => Ok(alloc::vec![one.into_owned()]),
-            Some(Value::Array(many)) => many
-                .into_iter()
-                .map(|value| match value {
-                    Value::String(text) => Ok(text.into_owned()),
-                    _ => Err(bad),
-                })
-                .collect(),
+            Some(Value::Array(many)) => texts(many, bad),
             Some(_) => Err(bad),
         }
     }
 
-    fn common(mut self) -> Result<Common, Reason> {
+    fn common(mut self, dialect: Dialect) -> Result<Common, Reason> {
         Ok(Common {
             aud: self.audiences()?,
-            client_user_id: self.text(Claim::ClientUserId)?,
+            client_user_id: self.own(Claim::ClientUserId, dialect)?,
+            dialect,
             exp: self.moment(Claim::Exp)?.ok_or(Reason::ClaimMissing(Claim::Exp))?,
             iat: self.moment(Claim::Iat)?,
-            identifier: self.text(Claim::Identifier)?,
+            identifier: self.own(Claim::Identifier, dialect)?,
             iss: self.text(Claim::Iss)?.ok_or(Reason::ClaimMissing(Claim::Iss))?,
             jti: self.text(Claim::Jti)?,
             nbf: self.moment(Claim::Nbf)?,
             sub: self.text(Claim::Sub)?,
-            token_type: self.text(Claim::Type)?,
+            token_type: self.own(Claim::Type, dialect)?,
             json: self.json.into(),
         })
     }
@@ -284,18 +313,26 @@ impl Common {
     }
 }
 
+/// An array of nothing but texts.
+fn texts(values: Vec<Value<'_>>, bad: Reason) -> Result<Vec<String>, Reason> {
+    let text = |value| match value {
+        Value::String(text) => Ok(text.into_owned()),
+        _ => Err(bad),
+    };
+    values.into_iter().map(text).collect()
+}
+
 fn without_slash(issuer: &str) -> &str {
     issuer.strip_suffix('/').unwrap_or(issuer)
 }
 
 /// A NumericDate (RFC 7519 section 2): a number, which may have a fraction.
 fn time(value: &Value<'_>) -> Option<Timestamp> {
-    let Value::Number(number) = value else { return None };
-    if let Some(seconds) = number.as_i64() {
-        return Some(Timestamp::from_unix_seconds(seconds));
+    match value {
+        Value::Integer(seconds) => Some(Timestamp::from_unix_seconds(*seconds)),
+        // A cast saturates; what is out of range is refused by the caller.
+        #[expect(clippy::cast_possible_truncation, reason = "saturates, and is judged afterwards")]
+        Value::Float(seconds) => Some(Timestamp::from_unix_millis((seconds * 1000.0) as i64)),
+        _ => None,
     }
-    let millis = number.as_f64()? * 1000.0;
-    // A cast saturates; what is out of range is refused by the caller.
-    #[expect(clippy::cast_possible_truncation, reason = "saturates, and is judged afterwards")]
-    Some(Timestamp::from_unix_millis(millis as i64))
 }

@@ -6,8 +6,14 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::Number;
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+use serde_json::value::RawValue;
+
+/// How serde_json hands a number over that it was told to keep as text: as an object with this one
+/// member. Anybody in the tree can tell it so, by its feature `arbitrary_precision`.
+const NUMBER: &str = "$serde_json::private::Number";
 
 /// How deep objects and arrays may nest, the outermost counted.
 pub(crate) const MAX_DEPTH: usize = 16;
@@ -23,7 +29,9 @@ pub(crate) enum Fault {
 pub(crate) enum Value<'a> {
     Null,
     Bool(bool),
-    Number(Number),
+    Integer(i64),
+    /// With a fraction or an exponent, or beyond all integers.
+    Float(f64),
     String(Cow<'a, str>),
     Array(Vec<Self>),
     Object(Map<'a>),
@@ -40,10 +48,6 @@ impl<'a> Value<'a> {
 
     pub(crate) const fn as_bool(&self) -> Option<bool> {
         if let Self::Bool(value) = self { Some(*value) } else { None }
-    }
-
-    pub(crate) const fn as_object(&self) -> Option<&Map<'a>> {
-        if let Self::Object(members) = self { Some(members) } else { None }
     }
 
     pub(crate) fn as_str(&self) -> Option<&str> {
@@ -76,7 +80,7 @@ pub(crate) fn object(bytes: &[u8]) -> Result<Map<'_>, Fault> {
     let text = core::str::from_utf8(bytes).map_err(|_| Fault::Malformed)?;
     let fault = Cell::new(Fault::Malformed);
     let mut reader = serde_json::Deserializer::from_str(text);
-    let seed = Strict { room: MAX_DEPTH, fault: &fault };
+    let seed = Strict { room: MAX_DEPTH, fault: &fault, text };
     match seed.deserialize(&mut reader) {
         Ok(Value::Object(map)) if reader.end().is_ok() => Ok(map),
         Ok(_) => Err(Fault::Malformed),
@@ -84,10 +88,78 @@ pub(crate) fn object(bytes: &[u8]) -> Result<Map<'_>, Fault> {
     }
 }
 
+/// Gives `take` the text of each element of the array `name` in one JSON object, not looked into:
+/// whatever is odd about one element is no fault of the others.
+pub(crate) fn each<'a>(
+    bytes: &'a [u8],
+    name: &str,
+    mut take: impl FnMut(&'a str),
+) -> Result<(), Fault> {
+    let text = core::str::from_utf8(bytes).map_err(|_| Fault::Malformed)?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let found = reader.deserialize_map(Member { name, take: &mut take });
+    found.and_then(|()| reader.end()).map_err(|_| Fault::Malformed)
+}
+
+struct Member<'n, F> {
+    name: &'n str,
+    take: F,
+}
+
+impl<'de, F: FnMut(&'de str)> Visitor<'de> for Member<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an object with one array {}", self.name)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let mut found = false;
+        while let Some(name) = map.next_key_seed(Name)? {
+            if name != self.name {
+                map.next_value::<IgnoredAny>()?;
+            } else if found {
+                return Err(A::Error::custom("a member stands twice"));
+            } else {
+                found = true;
+                map.next_value_seed(Elements(&mut self.take))?;
+            }
+        }
+        if found { Ok(()) } else { Err(A::Error::custom("a member is missing")) }
+    }
+}
+
+struct Elements<F>(F);
+
+impl<'de, F: FnMut(&'de str)> DeserializeSeed<'de> for Elements<F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, F: FnMut(&'de str)> Visitor<'de> for Elements<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(element) = seq.next_element::<&'de RawValue>()? {
+            (self.0)(element.get());
+        }
+        Ok(())
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Strict<'a> {
     room: usize,
     fault: &'a Cell<Fault>,
+    /// All that is read.
+    text: &'a str,
 }
 
 impl Strict<'_> {
@@ -122,15 +194,17 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {
-        Ok(Value::Number(value.into()))
+        Ok(Value::Integer(value))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
-        Ok(Value::Number(value.into()))
+        // What no time, size or count comes to needs no exact value.
+        #[expect(clippy::cast_precision_loss, reason = "it only has to be large")]
+        Ok(i64::try_from(value).map_or(Value::Float(value as f64), Value::Integer))
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value<'de>, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not finite"))
+        if value.is_finite() { Ok(Value::Float(value)) } else { Err(E::custom("not finite")) }
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Value<'de>, E> {
@@ -155,10 +229,20 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        let mut next = map.next_key_seed(Name)?;
+        if let Some(Cow::Borrowed(name)) = next
+            && announces_number(name, self.text)
+        {
+            let number = map.next_value_seed(Name)?;
+            return self.visit_f64(number.parse().map_err(A::Error::custom)?);
+        }
         let inner = self.deeper()?;
-        let mut members: Vec<(Cow<'de, str>, Value<'de>)> = Vec::with_capacity(16);
-        while let Some(name) = map.next_key_seed(Name)? {
+        // Room for a token's claims at once; inner objects are many or small, and grow.
+        let room = if self.room == MAX_DEPTH { 16 } else { 0 };
+        let mut members: Vec<(Cow<'de, str>, Value<'de>)> = Vec::with_capacity(room);
+        while let Some(name) = next {
             members.push((name, map.next_value_seed(inner)?));
+            next = map.next_key_seed(Name)?;
         }
         // Sorted once at the end: thousands of members cost no more than thousands of tokens.
         members.sort_unstable_by(|one, other| one.0.cmp(&other.0));
@@ -168,6 +252,12 @@ impl<'de> Visitor<'de> for Strict<'_> {
         }
         Ok(Value::Object(Map(members)))
     }
+}
+
+/// Whether a name that was not copied is serde_json's own: nobody wrote it, so it does not lie within
+/// the text. No object can pass itself off as a number.
+fn announces_number(name: &str, text: &str) -> bool {
+    name == NUMBER && !text.as_bytes().as_ptr_range().contains(&name.as_ptr())
 }
 
 /// The name of a member.
@@ -199,7 +289,60 @@ impl<'de> Visitor<'de> for Name {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::value::{BorrowedStrDeserializer, Error, MapDeserializer, StrDeserializer};
+
     use super::*;
+
+    /// What `Strict` makes of a number that serde_json keeps as text.
+    fn kept_as_text(number: &'static str) -> Option<Value<'static>> {
+        let fault = Cell::new(Fault::Malformed);
+        // It takes no room: a number nests nothing.
+        let seed = Strict { room: 0, fault: &fault, text: "{}" };
+        let (name, value) = (BorrowedStrDeserializer::new(NUMBER), StrDeserializer::new(number));
+        let members = MapDeserializer::<_, Error>::new(core::iter::once((name, value)));
+        seed.visit_map(members).ok()
+    }
+
+    #[test]
+    fn a_number_is_a_number_when_serde_json_keeps_it_as_text_too() {
+        let read = |number: &str| {
+            let text = alloc::format!(r#"{{"a":{number}}}"#);
+            match object(text.as_bytes()).ok()?.take("a")? {
+                Value::Float(number) => Some(number),
+                _ => None,
+            }
+        };
+        for number in ["1767229200.5", "1.5e3", "-0.5", "123456789012345678901234567890"] {
+            let wanted = number.parse().ok();
+            assert_eq!(kept_as_text(number), wanted.map(Value::Float), "{number}");
+            assert_eq!(read(number), wanted, "{number}");
+        }
+        assert_eq!((kept_as_text("1e999"), read("1e999")), (None, None));
+    }
+
+    #[test]
+    fn an_object_cannot_pass_itself_off_as_a_number() {
+        for name in [NUMBER, r"\u0024serde_json::private::Number"] {
+            let text = alloc::format!(r#"{{"exp":{{"{name}":"1767229200"}}}}"#);
+            let read = object(text.as_bytes()).unwrap();
+            assert!(matches!(read.get("exp"), Some(Value::Object(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_odd_about_one_element_is_no_fault_of_the_others() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        let odd =
+            alloc::format!(r#"{{"o":{deep},"a":[1,{{"x":1,"x":2}}, {deep} ,1e999,"\ud800"]}}"#);
+        let mut count = 0;
+        each(odd.as_bytes(), "a", |_| count += 1).unwrap();
+        assert_eq!(count, 5);
+        for text in
+            ["", "[]", "{}", r#"{"a":1}"#, r#"{"a":[]"#, r#"{"a":[]}x"#, r#"{"a":[],"a":[]}"#]
+        {
+            assert_eq!(each(text.as_bytes(), "a", |_| ()), Err(Fault::Malformed), "{text}");
+        }
+    }
 
     #[test]
     fn a_member_that_stands_twice_is_refused_at_any_depth_and_in_any_spelling() {

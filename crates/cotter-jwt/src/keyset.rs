@@ -11,15 +11,20 @@ use crate::compact::decode;
 use crate::json::{self, Map, Value};
 use crate::reason::Reason;
 
-/// How many keys of a set are looked at.
+/// How many keys of a set are taken.
 const MAX_KEYS: usize = 256;
-/// How many keys a token that names none is tried with.
-const MAX_TRIED: usize = 16;
+/// The longest set that is read.
+const MAX_SET: usize = 1024 * 1024;
 
 /// The keys that an issuer signs with: a JWK set (RFC 7517).
 ///
 /// Keys of unknown types are skipped, and so are symmetric ones; what is private in a key is not
-/// even read.
+/// even read. Each key is judged by itself: whatever is odd about one takes no other down with it.
+/// The first 256 keys of a set are taken.
+///
+/// A token that names a key by its `kid` is verified with that one alone. Where several keys have
+/// the same `kid`, it is the first in the order of the set that fits the token's algorithm and may
+/// check signatures. A token that names none is tried with each key that fits.
 ///
 /// ```
 /// use cotter_jwt::KeySet;
@@ -48,17 +53,23 @@ impl KeySet {
     /// Reads a JWK set.
     ///
     /// # Errors
-    /// [`KeySetError`] if this is no JSON object with an array `keys`, or too long a one. A bad
-    /// key in the array is no error: it must not take the good ones down with it.
+    /// [`KeySetError`] if this is no JSON object with one array `keys`, or longer than 1 MiB.
     pub fn from_json(text: impl AsRef<[u8]>) -> Result<Self, KeySetError> {
-        let mut members = json::object(text.as_ref()).map_err(|_| KeySetError)?;
-        let Some(Value::Array(keys)) = members.take("keys") else {
-            return Err(KeySetError);
-        };
-        if keys.len() > MAX_KEYS {
+        let text = text.as_ref();
+        if text.len() > MAX_SET {
             return Err(KeySetError);
         }
-        Ok(Self::new(keys.iter().filter_map(Value::as_object).map(Key::from_jwk).collect()))
+        let mut keys = Vec::new();
+        json::each(text, "keys", |jwk| {
+            if keys.len() < MAX_KEYS
+                && let Ok(jwk) = json::object(jwk.as_bytes())
+            {
+                // What has neither a name nor a use is not worth its place.
+                keys.extend(Some(Key::from_jwk(&jwk)).filter(Key::is_something));
+            }
+        })
+        .map_err(|_| KeySetError)?;
+        Ok(Self::new(keys))
     }
 
     /// A set of one key that is already at hand.
@@ -105,31 +116,26 @@ impl KeySet {
 
     /// The keys that may have made a signature of `algorithm`; never none.
     ///
-    /// With a `kid` only keys of that id. Without one every key that fits; a key that says nothing
-    /// about its use and algorithm fits by its type alone.
+    /// With a `kid` one key: the first of that id that fits. Without one every key that fits; a key
+    /// that says nothing about its use and algorithm fits by its type alone.
     pub(crate) fn candidates(
         &self,
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<Vec<&Key>, Reason> {
         let Some(kid) = kid else {
-            let fitting: Vec<&Key> = self
-                .keys
-                .iter()
-                .filter(|key| key.suits(algorithm).is_ok())
-                .take(MAX_TRIED)
-                .collect();
+            let fitting: Vec<&Key> =
+                self.keys.iter().filter(|key| key.suits(algorithm).is_ok()).collect();
             return if fitting.is_empty() { Err(Reason::NoKey) } else { Ok(fitting) };
         };
         let mut why = Reason::KidUnknown;
-        let mut fitting = Vec::new();
-        for key in self.keys.iter().filter(|key| key.kid() == Some(kid)).take(MAX_TRIED) {
+        for key in self.keys.iter().filter(|key| key.kid() == Some(kid)) {
             match key.suits(algorithm) {
-                Ok(()) => fitting.push(key),
+                Ok(()) => return Ok(alloc::vec![key]),
                 Err(reason) => why = reason,
             }
         }
-        if fitting.is_empty() { Err(why) } else { Ok(fitting) }
+        Err(why)
     }
 }
 
@@ -251,6 +257,10 @@ impl Key {
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.for_checking && self.material.is_some() && self.alg != Some(None)
+    }
+
+    fn is_something(&self) -> bool {
+        self.kid.is_some() || self.material.is_some()
     }
 
     pub(crate) fn decoding(&self) -> Option<&DecodingKey> {

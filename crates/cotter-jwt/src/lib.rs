@@ -12,7 +12,7 @@
 //! |---|---|
 //! | form | exactly three parts, unpadded canonical base64url, at most 16 KiB, JSON objects without duplicate members and not nested deeper than 16 |
 //! | header | `alg` is one that was named; `crit` is refused; `jwk`, `jku`, `x5u`, `x5c` are not read |
-//! | key | by `kid`; several are tried only when the header has none; made for this algorithm, `use` and `key_ops` respected |
+//! | key | the one of that `kid`; several are tried only when the header has none; made for this algorithm, `use` and `key_ops` respected |
 //! | claims | issuer, audience, type, `exp` (must be there), `nbf`, `iat` |
 
 #![no_std]
@@ -24,6 +24,7 @@ mod backend;
 mod cache;
 mod claims;
 mod compact;
+mod freshness;
 mod identity;
 mod json;
 mod keyset;
@@ -41,7 +42,7 @@ pub use claims::{AccessClaims, CustomClaimsError, IdClaims};
 pub use compact::claimed_kid;
 pub use keyset::{Key, KeySet, KeySetError};
 pub use reason::{Claim, Invalid, Reason};
-pub use remote::{Flight, Plan, Remote, RemotePolicy, Ticket};
+pub use remote::{Flight, Plan, Remote, RemotePolicy, Ticket, Wanted};
 pub use rule::TypeRule;
-pub use signed::{Event, Identity, SignedError, SignedObjects};
+pub use signed::{Event, EventUser, Identity, SignedError, SignedObjects};
 pub use verifier::{AccessText, IdText, Verifier};

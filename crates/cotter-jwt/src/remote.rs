@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use cotter_core::BootTime;
 
+use crate::freshness::{Freshness, seconds};
 use crate::keyset::KeySet;
 use crate::reason::Reason;
 
@@ -12,20 +13,22 @@ use crate::reason::Reason;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RemotePolicy {
-    /// How long after a fetch for an unknown `kid` no second one is made, and how long after the
-    /// first of several failures none; at least 10 seconds.
+    /// How long after a fetch for a key that is not there no second one is made, and how long after
+    /// the first of several failures none; at least 10 seconds.
     pub cool_down: Duration,
     /// How many unknown `kid`s are remembered as such.
     pub max_unknown: usize,
     /// The longest that a server's `max-age` is believed.
     pub max_ttl: Duration,
-    /// The shortest time between two fetches that nothing but age calls for.
+    /// The shortest time between two fetches that nothing but age calls for. With none, a server
+    /// that wants nothing kept is asked for each token anew.
     pub min_ttl: Duration,
     /// How long old keys are used when new ones cannot be fetched.
     pub stale_if_error: Duration,
     /// How long keys are fresh when the server does not say.
     pub ttl: Duration,
-    /// How long an unknown `kid` is remembered as such.
+    /// How long a `kid` that was looked for in vain is not looked for again, even when the cool-down
+    /// is over; never beyond the time that the keys are fresh.
     pub unknown_ttl: Duration,
 }
 
@@ -38,7 +41,7 @@ impl Default for RemotePolicy {
             min_ttl: Duration::from_secs(30),
             stale_if_error: Duration::from_secs(24 * 3600),
             ttl: Duration::from_secs(600),
-            unknown_ttl: Duration::from_secs(300),
+            unknown_ttl: Duration::from_secs(30),
         }
     }
 }
@@ -48,33 +51,35 @@ impl RemotePolicy {
     pub const MIN_COOL_DOWN: Duration = Duration::from_secs(10);
     const MAX_BACK_OFF: Duration = Duration::from_secs(300);
 
-    /// How long an answer with these headers is fresh (RFC 9111 section 5.2.2).
+    /// How long an answer with these headers is fresh (RFC 9111 section 4.2).
+    ///
+    /// All lines of `Cache-Control` count as one list. What contradicts itself or cannot be read is
+    /// stale at once (section 4.2.1), and numbers too large to hold are as large as can be.
     ///
     /// ```
     /// use core::time::Duration;
     /// use cotter_jwt::RemotePolicy;
     ///
     /// let policy = RemotePolicy::default();
-    /// let fresh = policy.fresh_for(Some("public, max-age=3600"), Some("600"));
+    /// let fresh = policy.fresh_for(["public", "max-age=3600"], Some("600"));
     /// assert_eq!(fresh, Duration::from_secs(3000));
     /// assert_eq!(policy.fresh_for(None, None), policy.ttl);
-    /// assert_eq!(policy.fresh_for(Some("no-store"), None), policy.min_ttl);
+    /// assert_eq!(policy.fresh_for(["max-age=3600", "no-cache"], None), policy.min_ttl);
     /// ```
     #[must_use]
-    pub fn fresh_for(&self, cache_control: Option<&str>, age: Option<&str>) -> Duration {
-        let directives = cache_control.unwrap_or_default().split(',').map(str::trim);
-        let mut fresh = self.ttl;
-        for directive in directives {
-            let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
-            if name.eq_ignore_ascii_case("no-store") || name.eq_ignore_ascii_case("no-cache") {
-                return self.min_ttl;
+    pub fn fresh_for<'a>(
+        &self,
+        cache_control: impl IntoIterator<Item = &'a str>,
+        age: Option<&str>,
+    ) -> Duration {
+        let fresh = match Freshness::of(cache_control) {
+            Freshness::Unsaid => self.ttl,
+            Freshness::Stale => Duration::ZERO,
+            Freshness::Seconds(most) => {
+                let age = age.and_then(|age| seconds(age.trim())).unwrap_or_default();
+                Duration::from_secs(most.saturating_sub(age))
             }
-            if name.eq_ignore_ascii_case("max-age") {
-                let Ok(seconds) = value.trim_matches('"').parse() else { continue };
-                let age = age.and_then(|age| age.trim().parse().ok()).unwrap_or_default();
-                fresh = Duration::from_secs(seconds).saturating_sub(Duration::from_secs(age));
-            }
-        }
+        };
         fresh.clamp(self.min_ttl.min(self.max_ttl), self.max_ttl)
     }
 
@@ -91,12 +96,18 @@ impl RemotePolicy {
 ///
 /// ```text
 /// arrive -> ticket
-/// plan(kid, ticket) -> Use(keys)      verify with them
-///                      Refuse(reason) answer it
-///                      Fetch          begin -> GET -> complete, then plan again with the ticket
+/// plan(wanted, ticket) -> Use(keys)      verify with them
+///                         Refuse(reason) answer it
+///                         Fetch          begin -> GET -> complete, then plan again with the ticket
 /// ```
 ///
-/// However many tokens with made-up `kid`s arrive, they cause one fetch in a cool-down.
+/// However many tokens with made-up `kid`s arrive, they cause one fetch in a cool-down. The token
+/// whose own fetch has not brought its key is refused for good ([`Reason::KidUnknown`]), and so are
+/// others of its `kid` for a short time once the cool-down is over; in the cool-down any is told to
+/// come again ([`Reason::KidUnknownForNow`]).
+///
+/// A token that names no key is verified with those at hand. If none of them has made its signature,
+/// plan once more with [`Wanted::Other`]: that fetches within the same cool-down.
 ///
 /// ```
 /// use cotter_core::BootTime;
@@ -122,8 +133,8 @@ pub struct Remote {
     flying: Option<u64>,
     /// Not before this moment again because the last fetch failed.
     next_try: BootTime,
-    /// Not before this moment again for an unknown `kid`.
-    next_try_for_kid: BootTime,
+    /// Not before this moment again for a key that is not there.
+    next_try_for_other: BootTime,
     policy: RemotePolicy,
     unknown: VecDeque<(BootTime, String)>,
 }
@@ -148,6 +159,24 @@ pub enum Plan {
     Use(Arc<KeySet>),
 }
 
+/// Which key a token asks for.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a driver that misses an arm must not compile")]
+pub enum Wanted<'a> {
+    /// It names none.
+    Any,
+    /// The one of this `kid`.
+    Kid(&'a str),
+    /// It names none, and none of those at hand has made its signature.
+    Other,
+}
+
+impl<'a> From<Option<&'a str>> for Wanted<'a> {
+    fn from(kid: Option<&'a str>) -> Self {
+        kid.map_or(Self::Any, Self::Kid)
+    }
+}
+
 /// Which fetches one token has seen begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket(u64);
@@ -167,7 +196,7 @@ impl Remote {
             fetched: None,
             flying: None,
             next_try: BootTime::PAST,
-            next_try_for_kid: BootTime::PAST,
+            next_try_for_other: BootTime::PAST,
             policy,
             unknown: VecDeque::new(),
         }
@@ -185,41 +214,56 @@ impl Remote {
         Ticket(self.begun)
     }
 
-    /// What to do for a token that names this key.
+    /// What to do for a token that asks for this key.
     #[must_use]
-    pub fn plan(&mut self, kid: Option<&str>, ticket: Ticket, now: BootTime) -> Plan {
-        let Some(fetched) = self.fetched.as_ref().filter(|fetched| now < fetched.stale_until)
-        else {
-            return match self.wait(self.next_try, now) {
-                Some(retry_after) => Plan::Refuse(Reason::KeysUnavailable { retry_after }),
-                None => Plan::Fetch,
-            };
-        };
-        let Some(kid) = kid.filter(|kid| !fetched.keys.knows(kid)) else {
+    pub fn plan<'a>(
+        &mut self,
+        wanted: impl Into<Wanted<'a>>,
+        ticket: Ticket,
+        now: BootTime,
+    ) -> Plan {
+        let wanted = wanted.into();
+        let too_early = self.wait(self.next_try, now);
+        let Some(fetched) = &self.fetched else { return unless(too_early) };
+        // What was fetched for this very token is good for it, however short its life.
+        let own = fetched.flight > ticket.0;
+        let usable = own || now < fetched.stale_until;
+        if !usable && too_early.is_some() {
+            return unless(too_early);
+        }
+        if !self.lacks(wanted) {
             // Old keys serve while new ones cannot be had.
-            let good = now < fetched.fresh_until || now < self.next_try;
+            let good = own || usable && (now < fetched.fresh_until || now < self.next_try);
             return if good { Plan::Use(Arc::clone(&fetched.keys)) } else { Plan::Fetch };
-        };
-        if fetched.flight > ticket.0 {
-            self.note_unknown(kid, now);
-            return Plan::Refuse(Reason::KidUnknown);
         }
-        if self.unknown.iter().any(|(until, known)| now < *until && known == kid) {
-            return Plan::Refuse(Reason::KidUnknown);
-        }
-        match self.wait(self.next_try.max(self.next_try_for_kid), now) {
-            Some(retry_after) => Plan::Refuse(Reason::KidUnknownForNow { retry_after }),
-            None => Plan::Fetch,
+        match wanted {
+            Wanted::Kid(kid) if own => {
+                self.note_unknown(kid, now);
+                Plan::Refuse(Reason::KidUnknown)
+            }
+            Wanted::Kid(kid) => {
+                let in_vain = now < self.in_vain_until(kid).min(fetched.fresh_until);
+                match self.wait(self.next_try.max(self.next_try_for_other), now) {
+                    Some(retry_after) => Plan::Refuse(Reason::KidUnknownForNow { retry_after }),
+                    None if in_vain && self.flying.is_none() => Plan::Refuse(Reason::KidUnknown),
+                    None => Plan::Fetch,
+                }
+            }
+            Wanted::Any | Wanted::Other => {
+                let too_early = self.wait(self.next_try.max(self.next_try_for_other), now);
+                let settled = usable && (own || too_early.is_some());
+                if settled { Plan::Use(Arc::clone(&fetched.keys)) } else { Plan::Fetch }
+            }
         }
     }
 
-    /// A fetch begins, for a token that names this key. One at a time is for the driver to see to.
-    pub fn begin(&mut self, kid: Option<&str>, now: BootTime) -> Flight {
+    /// A fetch begins, for a token that asks for this key. One at a time is for the driver to see
+    /// to.
+    pub fn begin<'a>(&mut self, wanted: impl Into<Wanted<'a>>, now: BootTime) -> Flight {
         self.begun += 1;
-        let usable = self.fetched.as_ref().filter(|fetched| now < fetched.stale_until);
-        if usable.is_some_and(|fetched| kid.is_some_and(|kid| !fetched.keys.knows(kid))) {
+        if self.lacks(wanted.into()) {
             let cool_down = self.policy.cool_down.max(RemotePolicy::MIN_COOL_DOWN);
-            self.next_try_for_kid = now.saturating_add(cool_down);
+            self.next_try_for_other = now.saturating_add(cool_down);
         }
         self.flying = Some(self.begun);
         Flight(self.begun)
@@ -227,7 +271,8 @@ impl Remote {
 
     /// The fetch has ended: with keys and how long they are fresh, or with nothing usable.
     ///
-    /// Gives the keys if they are others than before.
+    /// Gives the keys if they are others than before. An answer that comes after that of a later
+    /// fetch is dropped: it must not bring a key back that was removed.
     pub fn complete(
         &mut self,
         flight: Flight,
@@ -235,6 +280,9 @@ impl Remote {
         outcome: Option<(KeySet, Duration)>,
     ) -> Option<Arc<KeySet>> {
         self.flying = self.flying.filter(|flying| *flying != flight.0);
+        if self.fetched.as_ref().is_some_and(|fetched| fetched.flight > flight.0) {
+            return None;
+        }
         let Some((keys, fresh)) = outcome else {
             self.failures = self.failures.saturating_add(1);
             self.next_try = now.saturating_add(self.policy.back_off(self.failures));
@@ -256,7 +304,7 @@ impl Remote {
         changed.then_some(keys)
     }
 
-    /// Until when nothing but an unknown `kid` can call for a fetch.
+    /// Until when nothing but a key that is not there can call for a fetch.
     #[must_use]
     pub fn quiet_until(&self) -> BootTime {
         self.fetched.as_ref().map_or(BootTime::PAST, |fetched| {
@@ -264,13 +312,12 @@ impl Remote {
         })
     }
 
-    /// Whether the keys at hand will do for a token that names this key, while somebody else
+    /// Whether the keys at hand will do for a token that asks for this key, while somebody else
     /// fetches newer ones.
     #[must_use]
-    pub fn will_do(&self, kid: Option<&str>, now: BootTime) -> bool {
-        self.fetched.as_ref().is_some_and(|fetched| {
-            now < fetched.stale_until && kid.is_none_or(|kid| fetched.keys.knows(kid))
-        })
+    pub fn will_do<'a>(&self, wanted: impl Into<Wanted<'a>>, now: BootTime) -> bool {
+        let usable = self.fetched.as_ref().is_some_and(|fetched| now < fetched.stale_until);
+        usable && !self.lacks(wanted.into())
     }
 
     /// Whether a fetch is under way.
@@ -284,6 +331,20 @@ impl Remote {
         (now < until && self.flying.is_none()).then(|| until.saturating_since(now))
     }
 
+    /// Whether there are keys, and what is wanted is not among them.
+    fn lacks(&self, wanted: Wanted<'_>) -> bool {
+        self.fetched.as_ref().is_some_and(|fetched| match wanted {
+            Wanted::Any => false,
+            Wanted::Kid(kid) => !fetched.keys.knows(kid),
+            Wanted::Other => true,
+        })
+    }
+
+    fn in_vain_until(&self, kid: &str) -> BootTime {
+        let known = self.unknown.iter().find(|(_, known)| known == kid);
+        known.map_or(BootTime::PAST, |(until, _)| *until)
+    }
+
     fn note_unknown(&mut self, kid: &str, now: BootTime) {
         self.unknown.retain(|(until, known)| now < *until && known != kid);
         if self.unknown.len() >= self.policy.max_unknown {
@@ -293,5 +354,13 @@ impl Remote {
             self.unknown
                 .push_back((now.saturating_add(self.policy.unknown_ttl), String::from(kid)));
         }
+    }
+}
+
+/// Fetch, unless it is too early for it.
+const fn unless(too_early: Option<Duration>) -> Plan {
+    match too_early {
+        Some(retry_after) => Plan::Refuse(Reason::KeysUnavailable { retry_after }),
+        None => Plan::Fetch,
     }
 }

@@ -39,6 +39,10 @@ impl TypeRule {
     }
 
     /// The header's `typ` has one of these values, in any case and with or without `application/`.
+    ///
+    /// **Not `JWT`**: nearly every token says that of itself, ID tokens among them, so that one and
+    /// the same token would pass as either kind. Where the header has no better word, go by a
+    /// [`claim`](Self::claim), or by [`audience_alone`](Self::audience_alone) if it holds there.
     #[must_use]
     pub fn header<S: Into<String>>(values: impl IntoIterator<Item = S>) -> Self {
         Self(Rule::Header { values: values.into_iter().map(Into::into).collect() })

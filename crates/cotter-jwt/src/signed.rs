@@ -75,7 +75,8 @@ impl SignedObjects {
         self
     }
 
-    /// How far Cotter's clock and this one may be apart; 30 seconds without a word.
+    /// How far Cotter's clock and this one may be apart when an event is judged; 30 seconds without
+    /// a word. An identity ends when it says, to the second.
     #[must_use]
     pub const fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
@@ -120,7 +121,7 @@ impl SignedObjects {
         }
         let message = [identifier, kind, receiver, expire_at].concat();
         self.check(&message, signature(&object)?)?;
-        if now >= expires_at.saturating_add(self.leeway) {
+        if now >= expires_at {
             return Err(SignedError::Expired);
         }
         Ok(Identity { expires_at, identifier: identifier.into(), identifier_type: kind.into() })
@@ -150,18 +151,19 @@ impl SignedObjects {
         }
         // Newer events have a `user_id` beside a `client_user_id` that may be empty; which of them
         // is signed then, nothing says.
-        let mut signers = [optional(&object, "client_user_id")?, None];
-        if signers[0].is_none_or(str::is_empty) {
-            signers = [optional(&object, "user_id")?, signers[0]];
+        let client = optional(&object, "client_user_id")?.map(EventUser::Client);
+        let mut signers = [client, None];
+        if client.is_none_or(|client| client.id().is_empty()) {
+            signers = [optional(&object, "user_id")?.map(EventUser::Cotter), client];
         }
         let word = |flag: bool| if flag { "true" } else { "false" };
         let signature = signature(&object)?;
-        let user_id = signers
+        let user = signers
             .into_iter()
             .flatten()
             .find(|user| {
-                let message =
-                    [user, issuer, named, timestamp, method, word(new), word(approved)].concat();
+                let (new, approved) = (word(new), word(approved));
+                let message = [user.id(), issuer, named, timestamp, method, new, approved].concat();
                 self.check(&message, signature).is_ok()
             })
             .ok_or(SignedError::Signature)?;
@@ -177,7 +179,9 @@ impl SignedObjects {
         if now.saturating_since(at) > self.max_age.saturating_add(self.leeway) {
             return Err(SignedError::TooOld);
         }
-        Ok(Event { at, method: method.into(), name: named.into(), user_id: user_id.into() })
+        let is_client = matches!(user, EventUser::Client(_));
+        let user_id = user.id().into();
+        Ok(Event { at, is_client, method: method.into(), name: named.into(), user_id })
     }
 
     fn check(&self, message: &str, signature: [u8; 64]) -> Result<(), SignedError> {
@@ -220,9 +224,32 @@ impl Identity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     at: Timestamp,
+    /// Whether the id is the customer's own.
+    is_client: bool,
     method: String,
     name: String,
     user_id: String,
+}
+
+/// Whose an event is, and whose word the id is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventUser<'a> {
+    /// Your own id of the user, from the field `client_user_id`; empty where the event is signed
+    /// for nobody in particular.
+    Client(&'a str),
+    /// Cotter's id of the user, from the field `user_id`.
+    Cotter(&'a str),
+}
+
+impl<'a> EventUser<'a> {
+    /// The id, whosever word it is.
+    #[must_use]
+    pub const fn id(self) -> &'a str {
+        match self {
+            Self::Client(id) | Self::Cotter(id) => id,
+        }
+    }
 }
 
 impl Event {
@@ -244,7 +271,22 @@ impl Event {
         &self.name
     }
 
-    /// Whose it is: the id that was signed.
+    /// Whose it is, and whether that is your own id or Cotter's.
+    ///
+    /// Look the user up by that kind of id and no other. The signature covers the id and not the
+    /// name of its field: where your own ids look like Cotter's (UUIDs), expect one certain user
+    /// instead of believing the event about who it is.
+    #[must_use]
+    pub fn user(&self) -> EventUser<'_> {
+        if self.is_client {
+            EventUser::Client(&self.user_id)
+        } else {
+            EventUser::Cotter(&self.user_id)
+        }
+    }
+
+    /// The id that was signed: your own (`client_user_id`) or else Cotter's (`user_id`);
+    /// [`user`](Self::user) says which.
     #[must_use]
     pub fn user_id(&self) -> &str {
         &self.user_id

@@ -7,7 +7,7 @@ use cotter_core::{AccessToken, IdToken, Timestamp};
 
 use crate::algorithm::Algorithm;
 use crate::backend::{Backend, well_formed};
-use crate::claims::{AccessClaims, Claims, Common, IdClaims};
+use crate::claims::{AccessClaims, Claims, Common, Dialect, IdClaims};
 use crate::compact::Compact;
 use crate::keyset::KeySet;
 use crate::reason::{Invalid, Reason};
@@ -46,6 +46,7 @@ pub struct Verifier {
     access: Expected,
     algorithms: Vec<Algorithm>,
     backend: Backend,
+    dialect: Dialect,
     id: Expected,
     issuer: String,
     keys: Arc<KeySet>,
@@ -70,7 +71,8 @@ impl Verifier {
     /// For the tokens of one Cotter project, checked by the backend of your choice.
     #[must_use]
     pub fn cotter_with(backend: Backend, api_key_id: impl Into<String>) -> Self {
-        Self::new(backend, "https://www.cotter.app")
+        let any = Self::new(backend, "https://www.cotter.app");
+        Self { dialect: Dialect::Cotter, ..any }
             .audience(api_key_id)
             .access_tokens(TypeRule::claim("type", ["client_access_token", "access_token"]))
             .id_tokens(TypeRule::claim("type", ["client_id_token", "id_token"]))
@@ -80,7 +82,9 @@ impl Verifier {
     /// verifies.
     ///
     /// Access tokens have to be typed as RFC 9068 says (`at+jwt`) until you say how your issuer
-    /// marks them with [`access_tokens`](Self::access_tokens).
+    /// marks them with [`access_tokens`](Self::access_tokens). Claims whose names mean something at
+    /// Cotter alone (`type`, `identifier`, `client_user_id`, `authentication_method`) may be
+    /// anything here, and come out typed where they are text.
     ///
     /// ```
     /// # #[cfg(feature = "aws_lc_rs")] {
@@ -100,6 +104,7 @@ impl Verifier {
             access: expected(TypeRule::at_jwt()),
             algorithms: alloc::vec![Algorithm::Es256],
             backend,
+            dialect: Dialect::General,
             id: expected(TypeRule::oidc_id_token()),
             issuer: issuer.into(),
             keys: Arc::new(KeySet::empty()),
@@ -211,7 +216,7 @@ impl Verifier {
         let signed = self.signed(token)?;
         let claims = Claims::parse(&signed.payload)?;
         self.access.rule.judge(signed.typ.as_deref(), &claims)?;
-        let claims = AccessClaims::read(claims)?;
+        let claims = AccessClaims::read(claims, self.dialect)?;
         self.judge(claims.common(), &self.access.audiences, now)?;
         Ok(Verified { claims, key: signed.key })
     }
@@ -220,7 +225,7 @@ impl Verifier {
         let signed = self.signed(token)?;
         let claims = Claims::parse(&signed.payload)?;
         self.id.rule.judge(signed.typ.as_deref(), &claims)?;
-        let claims = IdClaims::read(claims)?;
+        let claims = IdClaims::read(claims, self.dialect)?;
         let own = &self.id.audiences;
         self.judge(
             claims.common(),

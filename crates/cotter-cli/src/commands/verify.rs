@@ -9,7 +9,7 @@ use cotter::jwks::{self, Jwks};
 use cotter::jwt::{AccessClaims, IdClaims, Invalid, KeySet, Reason, Verifier};
 use cotter::{Clock as _, Provider, SystemClock, Timestamp};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::input;
@@ -29,6 +29,10 @@ pub(super) fn run(settings: &Settings, wish: Verify) -> Result<ExitCode, Failure
     let judge = Judge::new(settings, &wish)?;
     let (mut bad, mut all) = (0_u64, 0_u64);
     let mut take = |token: &str| {
+        let token = token.trim_ascii();
+        if token.is_empty() {
+            return Ok(());
+        }
         let verdict = judge.judge(token)?;
         all += 1;
         bad += u64::from(verdict.is_err());
@@ -67,53 +71,58 @@ fn each_line(
         if read == 0 {
             return Ok(());
         }
-        if read as u64 == LONGEST {
+        if read as u64 == LONGEST && line.last() != Some(&b'\n') {
             stdin.skip_until(b'\n').map_err(unreadable)?;
         }
         // What is not text is no token either, and its line says so.
-        let token = Zeroizing::new(String::from_utf8_lossy(&line).trim().to_owned());
-        if !token.is_empty() {
-            take(&token)?;
-        }
+        take(&Zeroizing::new(String::from_utf8_lossy(&line).into_owned()))?;
     }
+}
+
+/// What is told of a good token.
+struct Good {
+    ends: Timestamp,
+    /// The claims as they were signed.
+    json: String,
+    who: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Verdict<'a> {
     valid: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    claims: Option<&'a Value>,
+    claims: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
 }
 
 /// One line a token, written before the next one is read.
-fn say(settings: &Settings, verdict: &Result<Value, Invalid>) -> Result<(), Failure> {
+fn say(settings: &Settings, verdict: &Result<Good, Invalid>) -> Result<(), Failure> {
     let line = match (settings.format, verdict) {
-        (Format::Json, verdict) => output::to_json(&Verdict {
-            valid: verdict.is_ok(),
-            claims: verdict.as_ref().ok(),
-            reason: verdict.as_ref().err().map(|why| code(*why)),
-        })?,
-        (Format::Text, Ok(claims)) => valid(claims),
-        (Format::Text, Err(why)) => format!("invalid: {} ({why})", code(*why)),
+        (Format::Json, verdict) => {
+            let claims = verdict.as_ref().ok().map(|good| raw(&good.json)).transpose()?;
+            output::to_json(&Verdict {
+                valid: verdict.is_ok(),
+                claims: claims.as_deref(),
+                reason: verdict.as_ref().err().map(Invalid::code),
+            })?
+        }
+        (Format::Text, Ok(good)) => valid(good),
+        (Format::Text, Err(why)) => format!("invalid: {} ({why})", why.code()),
     };
     output::write(format!("{line}\n").as_bytes())
 }
 
-fn valid(claims: &Value) -> String {
-    let known = ["identifier", "sub"].iter().find_map(|name| claims[name].as_str());
-    let ends = claims["exp"].as_i64().map(Timestamp::from_unix_seconds).map(text::rfc3339);
-    let who = known.map_or_else(|| "somebody".to_owned(), text::printable);
-    format!("valid: {who}, until {}", ends.as_deref().unwrap_or("a far time"))
+/// The token's own JSON, so that no number in it is changed; on one line, since outside of texts
+/// JSON may have line breaks, and inside it has none.
+fn raw(json: &str) -> Result<Box<RawValue>, Failure> {
+    RawValue::from_string(json.replace(['\n', '\r'], " "))
+        .map_err(|_| Failure::new(Code::Protocol, "the claims cannot be written as JSON"))
 }
 
-/// The keys were fetched in this very run, so that a key that is not among them is unknown.
-const fn code(why: Invalid) -> &'static str {
-    match why.reason() {
-        Reason::KidUnknownForNow { .. } => Reason::KidUnknown.code(),
-        reason => reason.code(),
-    }
+fn valid(good: &Good) -> String {
+    let who = good.who.as_deref().map_or_else(|| "somebody".to_owned(), text::printable);
+    format!("valid: {who}, until {}", text::rfc3339(good.ends))
 }
 
 /// A verifier, and where its keys are.
@@ -153,7 +162,7 @@ impl Judge {
         Ok(Self { keys, id_tokens: wish.id_token })
     }
 
-    fn judge(&self, token: &str) -> Result<Result<Value, Invalid>, Failure> {
+    fn judge(&self, token: &str) -> Result<Result<Good, Invalid>, Failure> {
         let now = SystemClock::new().now().wall;
         let verdict = match (&self.keys, self.id_tokens) {
             (Keys::Given(keys), false) => keys.verify_access_token(token, now).map(|c| access(&c)),
@@ -176,20 +185,19 @@ fn patience(settings: &Settings) -> Duration {
     settings.timeout.min(Duration::from_secs(4))
 }
 
-fn access(claims: &AccessClaims) -> Value {
-    parsed(claims.as_json())
+fn access(claims: &AccessClaims) -> Good {
+    let who = claims.identifier().or_else(|| claims.subject()).map(str::to_owned);
+    Good { ends: claims.expires_at(), json: claims.as_json().to_owned(), who }
 }
 
-fn id(claims: &IdClaims) -> Value {
-    parsed(claims.as_json())
-}
-
-fn parsed(claims: &str) -> Value {
-    serde_json::from_str(claims).unwrap_or_default()
+fn id(claims: &IdClaims) -> Good {
+    let who = claims.identifier().or_else(|| claims.subject()).map(str::to_owned);
+    Good { ends: claims.expires_at(), json: claims.as_json().to_owned(), who }
 }
 
 fn is_url(place: &str) -> bool {
-    place.starts_with("https://") || place.starts_with("http://")
+    let scheme = place.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| ["http", "https"].iter().any(|s| scheme.eq_ignore_ascii_case(s)))
 }
 
 fn address(settings: &Settings, place: Option<&str>) -> Result<String, Failure> {

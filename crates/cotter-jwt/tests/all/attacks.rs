@@ -1,11 +1,11 @@
 //! Attacks on verifiers, each refused, and each for its own reason.
 
-use cotter_jwt::{Algorithm, Backend, KeySet, TypeRule, Verifier};
+use cotter_jwt::{AccessClaims, Algorithm, KeySet, TypeRule, Verifier};
 use serde_json::{Value, json};
 
 use crate::support::{
-    KID, NOW, access, claims, claims_of, decode, encode, header, id, keys, sign, sign_bytes,
-    vector, vectors, verifier,
+    KID, NOW, access, backend, claims, claims_of, decode, encode, header, id, keys, sign,
+    sign_bytes, vector, vectors, verifier,
 };
 
 fn good() -> String {
@@ -362,7 +362,7 @@ fn a_token_is_for_whom_it_says() {
         let token = sign(&header(), &claims(|claims| claims["aud"] = audience.clone()));
         assert_eq!(access(&token), verdict, "{audience}");
     }
-    let nobody = Verifier::new(Backend::aws_lc_rs(), "https://www.cotter.app")
+    let nobody = Verifier::new(backend(), "https://www.cotter.app")
         .access_tokens(TypeRule::audience_alone())
         .keys(keys());
     assert_eq!(nobody.verify_access_token(&good(), NOW).unwrap_err().code(), "wrong_audience");
@@ -389,7 +389,7 @@ fn an_id_token_never_passes_as_an_access_token() {
 #[test]
 fn another_issuer_s_tokens_are_told_apart_by_its_own_rule() {
     let general = |rule: TypeRule| {
-        Verifier::new(Backend::aws_lc_rs(), "https://www.cotter.app")
+        Verifier::new(backend(), "https://www.cotter.app")
             .audience(vector("api_key_id"))
             .access_tokens(rule)
             .keys(keys())
@@ -422,6 +422,45 @@ fn another_issuer_s_tokens_are_told_apart_by_its_own_rule() {
     let own_client = general(TypeRule::at_jwt()).client_id("web");
     let refused = own_client.verify_id_token(&token("JWT", |_| {}), NOW).unwrap_err();
     assert_eq!(refused.code(), "wrong_audience");
+}
+
+#[test]
+fn what_another_issuer_means_by_cotter_s_words_is_not_judged() {
+    let general = Verifier::new(backend(), "https://www.cotter.app")
+        .audience(vector("api_key_id"))
+        .access_tokens(TypeRule::claim("token_use", ["access"]))
+        .id_tokens(TypeRule::claim("token_use", ["id"]))
+        .keys(keys());
+    let read = |name: &str, value: &Value| {
+        let token = sign(
+            &header(),
+            &claims(|claims| {
+                claims["token_use"] = "access".into();
+                claims[name] = value.clone();
+            }),
+        );
+        general.verify_access_token(&token, NOW).map_err(|no| no.code())
+    };
+    for value in [json!(1), Value::Null, json!({}), json!(["x"])] {
+        let read = |name: &str| read(name, &value).unwrap();
+        assert_eq!(read("type").token_type(), None);
+        assert_eq!(read("identifier").identifier(), None);
+        assert_eq!(read("authentication_method").authentication_method(), None);
+        read("client_user_id");
+    }
+    assert_eq!(read("type", &json!("x")).unwrap().token_type(), Some("x"));
+    // A subject is what it is: the old prefix is Cotter's.
+    assert_eq!(read("sub", &json!("USER:1")).unwrap().user_id(), Some("USER:1"));
+    assert_eq!(read("sub", &json!("")).unwrap().user_id(), None);
+    assert_eq!(read("jti", &json!(1)).unwrap_err(), "jti_malformed", "that is everybody's");
+
+    let scopes =
+        |claims: AccessClaims| -> Vec<String> { claims.scopes().map(Into::into).collect() };
+    assert_eq!(scopes(read("scope", &json!("read  write")).unwrap()), ["read", "write"]);
+    let listed = read("scope", &json!(["read", "a b"])).unwrap();
+    assert!(listed.has_scope("read") && !listed.has_scope("a") && !listed.has_scope("b"));
+    assert_eq!(read("scope", &json!(["read", 1])).unwrap_err(), "scope_malformed");
+    assert_eq!(read("scope", &json!(1)).unwrap_err(), "scope_malformed");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use cotter_jwt::{
     Verifier,
 };
 
-use crate::support::{NOW, claims, header, keys, sign, vector, vectors, verifier};
+use crate::support::{NOW, backend, claims, header, keys, sign, vector, vectors, verifier};
 
 /// Counts the signatures that were checked.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl SignatureCheck for Counting {
         signature: &[u8],
     ) -> Result<(), BadSignature> {
         self.0.fetch_add(1, Ordering::SeqCst);
-        Backend::aws_lc_rs().check(algorithm, &Key::new(None, key.clone()), message, signature)
+        backend().check(algorithm, &Key::new(None, key.clone()), message, signature)
     }
 }
 
@@ -105,6 +105,23 @@ fn what_old_keys_judged_is_not_remembered_under_new_ones() {
     verifier.replace_keys(KeySet::empty());
     verifier.remember_access(&judged);
     assert_eq!(verifier.remembered(), 0);
+}
+
+#[test]
+fn what_another_verifier_judged_is_not_remembered() {
+    // The same keys and another audience.
+    let other = Verifier::cotter_with(backend(), "another project").keys(keys());
+    let mut other = CachedVerifier::new(other, 4);
+    let judged = CachedVerifier::new(verifier(), 4)
+        .judge_access_token(&vector("access_token"), NOW)
+        .unwrap();
+    other.remember_access(&judged);
+    assert_eq!(other.remembered(), 0);
+    assert!(other.recall_access(&vector("access_token"), NOW).is_none());
+    let judged =
+        CachedVerifier::new(verifier(), 4).judge_id_token(&vector("id_token"), NOW).unwrap();
+    other.remember_id(&judged);
+    assert_eq!(other.remembered(), 0);
 }
 
 #[test]

