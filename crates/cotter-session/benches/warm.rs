@@ -155,7 +155,7 @@ fn main() {
         && counted_warm.count_total == 0
         && beside <= 512.0;
     if !within {
-        println!("OVER THE LIMIT: 1.3 times the floor, no allocation, 512 bytes");
+        println!("over the limit: 1.3 times the floor, no allocation, 512 bytes");
         std::process::exit(1);
     }
 }
