@@ -3,6 +3,7 @@
 use core::error::Error as _;
 use core::fmt::Write as _;
 
+use cotter::core::Unfit;
 use cotter::{Error, ErrorKind, SignInReason, StoreError, StoreErrorKind};
 
 /// Names a failure for programs; the exit code follows from it.
@@ -141,6 +142,9 @@ impl From<Error> for Failure {
             _ => chain(&error),
         };
         let mut failure = Self::new(code, message);
+        if code == Code::Protocol && is_of_another_user(&error) {
+            "sign in again: cotter import FILE".clone_into(&mut failure.hint);
+        }
         if let Some(hint) = stored.and_then(StoreError::hint) {
             hint.clone_into(&mut failure.hint);
         }
@@ -155,6 +159,12 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Error::from(error).into()
     }
+}
+
+/// Whether a set is held back for whose it is: nothing is exchanged any more then.
+fn is_of_another_user(error: &Error) -> bool {
+    let said = error.to_string();
+    [Unfit::OtherUser, Unfit::MixedUsers].iter().any(|unfit| said.contains(&unfit.to_string()))
 }
 
 /// The store's error beneath, also where another kind wraps it.
@@ -193,7 +203,7 @@ const fn store(kind: StoreErrorKind) -> Code {
 }
 
 /// An error and all that lies beneath it, on one line.
-fn chain(error: &dyn core::error::Error) -> String {
+pub(crate) fn chain(error: &dyn core::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -20,14 +20,16 @@ pub(crate) struct Environment(Option<Given>);
 impl Environment {
     /// What the variables say; a key that is none is a usage error, whatever the store is.
     pub(crate) fn read() -> Result<Self, Failure> {
-        let Some(text) = settings::variable_secret(VARIABLE)? else { return Ok(Self(None)) };
-        let mut keys = Given::new(key(VARIABLE, &text)?);
+        let newest = settings::variable_secret(VARIABLE)?;
+        let mut given = newest.map(|text| key(VARIABLE, &text).map(Given::new)).transpose()?;
         if let Some(old) = settings::variable_secret(VARIABLE_OLD)? {
             for text in old.split(',').filter(|text| !text.trim().is_empty()) {
-                keys = keys.with_old(key(VARIABLE_OLD, text)?);
+                // Read also where there is no newer one and it is not used: a bad one is found.
+                let old = key(VARIABLE_OLD, text)?;
+                given = given.map(|given| given.with_old(old));
             }
         }
-        Ok(Self(Some(keys)))
+        Ok(Self(given))
     }
 
     pub(crate) const fn is_set(&self) -> bool {

@@ -80,13 +80,19 @@ fn not_parsed(
         }
         _ => {
             *format = settings::format_at_a_glance(args);
-            Err(usage(error))
+            Err(usage(error, args))
         }
     }
 }
 
 /// Clap's first line, and its advice where it has some.
-fn usage(error: &clap::Error) -> Failure {
+fn usage(error: &clap::Error, args: &[OsString]) -> Failure {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
+    ) {
+        return Failure::usage("no command was given");
+    }
     let text = error.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or("the command line cannot be read");
@@ -94,9 +100,12 @@ fn usage(error: &clap::Error) -> Failure {
     if message.ends_with(':') {
         message = format!("{message} {}", lines.next().unwrap_or_default());
     }
-    // What was typed in the wrong place may be a token.
-    for arg in std::env::args().filter(|arg| arg.len() > 40) {
-        message = message.replace(&arg, "...");
+    // What was typed in the wrong place may be a token; clap shows what is not UTF-8 the same way.
+    for arg in args.iter().map(|arg| arg.to_string_lossy()) {
+        let kept = text::unless_long(&arg);
+        if kept != arg {
+            message = message.replace(&*arg, kept);
+        }
     }
     let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
     let hint = tip.filter(|tip| tip.len() < 100).unwrap_or("see `cotter --help`");

@@ -85,6 +85,25 @@ pub(crate) fn warn(settings: &Settings, text: &str) {
     }
 }
 
+#[derive(Serialize)]
+struct Warning<'a> {
+    warning: Warned<'a>,
+}
+
+#[derive(Serialize)]
+struct Warned<'a> {
+    message: &'a str,
+}
+
+/// Says something that is no failure as an object of its own.
+pub(crate) fn warn_json(settings: &Settings, message: &str) {
+    tracing::warn!("{message}");
+    if !settings.quiet {
+        let warning = Warning { warning: Warned { message } };
+        line_to_stderr(&serde_json::to_string(&warning).unwrap_or_default());
+    }
+}
+
 /// Nobody is left to be told if standard error is gone.
 pub(crate) fn line_to_stderr(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
@@ -92,7 +111,11 @@ pub(crate) fn line_to_stderr(line: &str) {
 
 /// Whether standard error is a terminal that wants colours (<https://no-color.org>).
 pub(crate) fn colours() -> bool {
-    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-        || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    !unwanted && io::stderr().is_terminal()
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !unwanted && !is_dumb() && io::stderr().is_terminal()
+}
+
+/// Whether the terminal says of itself that it knows no escape sequences.
+pub(crate) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }

@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use crate::output;
+
 /// How long something may take before anything is said about it.
 const PATIENCE: Duration = Duration::from_secs(1);
 const FRAME: Duration = Duration::from_millis(120);
@@ -22,6 +24,8 @@ pub(crate) struct Progress {
 struct Shared {
     state: Mutex<State>,
     ended: Condvar,
+    /// Whether the terminal can take back what it shows.
+    moves: bool,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +38,7 @@ impl Progress {
     pub(crate) fn new(quiet: bool) -> Self {
         Self {
             wanted: !quiet && io::stderr().is_terminal(),
-            shared: Arc::default(),
+            shared: Arc::new(Shared { moves: !output::is_dumb(), ..Shared::default() }),
             thread: Mutex::new(None),
         }
     }
@@ -53,6 +57,17 @@ impl Progress {
             // Without a thread there is no spinner, nothing else.
             *thread = thread::Builder::new().spawn(move || shared.spin()).ok();
         }
+    }
+
+    /// Does something that may make one wait; if nothing is waited for already, for this.
+    pub(crate) fn during<T>(&self, what: &'static str, work: impl FnOnce() -> T) -> T {
+        if self.thread.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return work();
+        }
+        self.say(what);
+        let done = work();
+        self.done();
+        done
     }
 
     /// Nothing is waited for any more; the line is clean when this returns.
@@ -79,7 +94,7 @@ impl Shared {
 
     fn spin(&self) {
         let mut pause = PATIENCE;
-        let mut shown = false;
+        let (mut shown, mut said) = (false, "");
         for frame in FRAMES.into_iter().cycle() {
             let state = self.lock();
             let (state, _) = self
@@ -89,6 +104,17 @@ impl Shared {
             let (over, what) = (state.over, state.what);
             drop(state);
             let mut err = io::stderr().lock();
+            if !self.moves {
+                // A terminal that only writes line after line: each thing once.
+                if over {
+                    return;
+                }
+                if said != what {
+                    let _ = writeln!(err, "cotter: {what} ...");
+                }
+                (said, pause) = (what, FRAME);
+                continue;
+            }
             if over {
                 if shown {
                     let _ = write!(err, "\r\x1b[2K");

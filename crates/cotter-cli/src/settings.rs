@@ -1,5 +1,6 @@
 //! What the options, the environment and the configuration file say together.
 
+use core::fmt;
 use core::time::Duration;
 use std::env;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,6 @@ impl Kind {
 }
 
 /// Everything that was settled before a command runs.
-#[derive(Debug)]
 pub(crate) struct Settings {
     api_key_id: Option<String>,
     base_url: Option<String>,
@@ -66,6 +66,28 @@ pub(crate) enum Log {
     Nothing,
     Level(u8),
     Filter(String),
+}
+
+/// What a log may show: an address can hold a password, also where it is refused later for that.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = |url: &Option<String>| url.as_deref().map(text::address);
+        f.debug_struct("Settings")
+            .field("api_key_id", &self.api_key_id.as_deref().map(text::unless_long))
+            .field("base_url", &address(&self.base_url))
+            .field("issuer", &address(&self.issuer))
+            .field("login_url", &address(&self.login_url))
+            .field("rotation", &self.rotation)
+            .field("session", &text::unless_long(&self.session))
+            .field("store", &self.store)
+            .field("store_path", &self.store_path)
+            .field("format", &self.format)
+            .field("timeout", &self.timeout)
+            .field("lock_timeout", &self.lock_timeout)
+            .field("quiet", &self.quiet)
+            .field("log", &self.log)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Settings {
@@ -169,16 +191,18 @@ pub(crate) fn format_at_a_glance(args: &[std::ffi::OsString]) -> Format {
     });
     let variable = variable_text("COTTER_FORMAT").ok().flatten();
     let file = || ConfigFile::read(&config_dir()?.join("config.toml")).ok()?.text("format");
-    let given = flag.map(str::to_owned).or(variable).or_else(file);
-    given.and_then(|given| parse_format(&given).ok()).unwrap_or_default()
+    // One that is none must not hide the next: it is said in the form that was asked for otherwise.
+    let known = |given: &str| parse_format(given).ok();
+    flag.and_then(known)
+        .or_else(|| known(&variable?))
+        .or_else(|| known(&file()?))
+        .unwrap_or_default()
 }
 
 /// The format that was asked for, as far as it can be told; `gather` says what is wrong with it.
 pub(crate) fn format_of(globals: &Globals) -> Format {
-    match &globals.format {
-        Some(given) => parse_format(given).unwrap_or_default(),
-        None => format_at_a_glance(&[]),
-    }
+    let known = globals.format.as_deref().and_then(|given| parse_format(given).ok());
+    known.unwrap_or_else(|| format_at_a_glance(&[]))
 }
 
 fn parse_format(given: &str) -> Result<Format, Failure> {
@@ -208,7 +232,7 @@ fn parse_rotation(given: &str) -> Result<Rotation, Failure> {
 }
 
 fn one_of(name: &str, given: &str, choices: &str) -> Failure {
-    Failure::usage(format!("{name} cannot be {:?}", text::printable(given)))
+    Failure::usage(format!("{name} cannot be {:?}", text::printable(text::unless_long(given))))
         .with_hint(format!("it is {choices}"))
 }
 

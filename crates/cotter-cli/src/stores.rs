@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::failure::{Code, Failure};
 use crate::keys::{self, Environment, Source};
+use crate::progress::Progress;
 use crate::settings::{Kind, Settings};
 
 /// How long one way to make a store may take, before the next one is tried.
@@ -52,39 +53,44 @@ pub(crate) struct Place {
 }
 
 /// Opens the store that is there; `None` where nothing was ever stored.
-pub(crate) fn open(settings: &Settings) -> Result<Option<Opened>, Failure> {
+pub(crate) fn open(settings: &Settings, progress: &Progress) -> Result<Option<Opened>, Failure> {
     built_in(settings.store)?;
-    let path = settings.store_path()?;
     let environment = Environment::read()?;
     if settings.store == Kind::Keyring {
-        return keyring(&path).map(Some);
+        return keyring().map(Some);
     }
+    let path = settings.store_path()?;
     match header(&path)? {
-        Some(header) => known(settings, &path, &header, environment).map(Some),
+        Some(header) => known(settings, progress, &path, &header, environment).map(Some),
         None => Ok(None),
     }
 }
 
 /// Opens the store that is there, or makes one.
-pub(crate) fn create(settings: &Settings) -> Result<Opened, Failure> {
+pub(crate) fn create(settings: &Settings, progress: &Progress) -> Result<Opened, Failure> {
     built_in(settings.store)?;
-    let path = settings.store_path()?;
     let environment = Environment::read()?;
     if settings.store == Kind::Keyring {
-        return keyring(&path);
+        return keyring();
     }
+    let path = settings.store_path()?;
     match header(&path)? {
-        Some(header) => known(settings, &path, &header, environment),
-        None => make(settings, &path, environment),
+        Some(header) => known(settings, progress, &path, &header, environment),
+        None => make(settings, progress, &path, environment),
     }
 }
 
 /// What can be said of a store that is not there.
 pub(crate) fn nowhere(settings: &Settings) -> Result<Place, Failure> {
     let kind = Some(settings.store).filter(|kind| *kind != Kind::Auto);
+    let path = match kind {
+        #[cfg(feature = "keyring")]
+        Some(Kind::Keyring) => cotter::store::runtime_folder(),
+        _ => settings.store_path()?,
+    };
     Ok(Place {
         kind: kind.map(|kind| kind.as_str().to_owned()),
-        path: Some(settings.store_path()?.display().to_string()),
+        path: Some(path.display().to_string()),
         ..Place::default()
     })
 }
@@ -125,6 +131,7 @@ fn header(path: &Path) -> Result<Option<Header>, Failure> {
 /// Opens a store as its header says, and not otherwise.
 fn known(
     settings: &Settings,
+    progress: &Progress,
     path: &Path,
     header: &Header,
     environment: Environment,
@@ -144,11 +151,26 @@ fn known(
     let source = keys::source(header.source(), environment)?;
     let mut place = place(kind, path, &source);
     place.remarks.push("kind and key source are those that the store was made with".to_owned());
-    Ok(Opened { store: open_as(kind, settings.lock_timeout, path, Arc::new(source))?, place })
+    let waiting = match (kind, source.kind()) {
+        (Kind::Sled, _) => Some("waiting for another process that has this store"),
+        (_, "keyring") => Some("waiting for the keyring"),
+        _ => None,
+    };
+    let open = || open_as(kind, settings.lock_timeout, path, Arc::new(source));
+    let store = match waiting {
+        Some(waiting) => progress.during(waiting, open),
+        None => open(),
+    };
+    Ok(Opened { store: store?, place })
 }
 
 /// Makes a store: of the kind that was asked for, with the first key source by which it keeps things.
-fn make(settings: &Settings, path: &Path, environment: Environment) -> Result<Opened, Failure> {
+fn make(
+    settings: &Settings,
+    progress: &Progress,
+    path: &Path,
+    environment: Environment,
+) -> Result<Opened, Failure> {
     let kind = match settings.store {
         Kind::Auto => Kind::File,
         kind => kind,
@@ -170,7 +192,8 @@ fn make(settings: &Settings, path: &Path, environment: Environment) -> Result<Op
         candidates.push(candidate.with_patience(PATIENCE));
         places.push(place);
     }
-    let Chosen { store, report, .. } = choose(candidates).map_err(|none| match none.0.tried() {
+    let chosen = progress.during("looking for a place to keep tokens", || choose(candidates));
+    let Chosen { store, report, .. } = chosen.map_err(|none| match none.0.tried() {
         [] => first.unwrap_or_else(|| {
             Failure::new(Code::KeyMissing, "there is no sealing key, and no place to keep one")
                 .with_hint("set COTTER_STORE_KEY; `openssl rand -base64 32` makes a key")
@@ -187,15 +210,16 @@ fn make(settings: &Settings, path: &Path, environment: Environment) -> Result<Op
     Ok(Opened { store, place })
 }
 
-/// Records in the keyring, which seals them itself; only the lock files are under the folder, which
-/// all who share the keyring must name alike.
+/// Records in the keyring, which seals them itself; only the lock files are in a folder, which all who
+/// share the keyring must name alike: so it is the user's runtime folder, whatever --store-path says.
 #[cfg(feature = "keyring")]
-fn keyring(path: &Path) -> Result<Opened, Failure> {
-    use cotter::store::{Keyring, OsKeyring};
+fn keyring() -> Result<Opened, Failure> {
+    use cotter::store::{Keyring, OsKeyring, runtime_folder};
+    let path = runtime_folder();
     let entropy = Arc::new(cotter::OsEntropy::new());
     let backend = OsKeyring::native();
     let what = backend.what();
-    let store = Keyring::with_backend(backend, path.join("locks"), entropy, keys::PATIENCE)?;
+    let store = Keyring::with_backend(backend, &path, entropy, keys::PATIENCE)?;
     let place = Place {
         kind: Some(Kind::Keyring.as_str().to_owned()),
         path: Some(path.display().to_string()),
@@ -206,7 +230,7 @@ fn keyring(path: &Path) -> Result<Opened, Failure> {
 }
 
 #[cfg(not(feature = "keyring"))]
-fn keyring(_path: &Path) -> Result<Opened, Failure> {
+fn keyring() -> Result<Opened, Failure> {
     Err(not_built_in(Kind::Keyring).into())
 }
 

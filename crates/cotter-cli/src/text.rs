@@ -1,6 +1,7 @@
 //! Small things about text: dates, spans, and what may be shown of somebody else's words.
 
 use core::time::Duration;
+use std::ffi::OsStr;
 
 use cotter::Timestamp;
 
@@ -45,6 +46,24 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|char| !char.is_control()).take(80).collect()
 }
 
+/// What was typed, or three dots where it is so long that it may be a token in the wrong place.
+pub(crate) const fn unless_long(typed: &str) -> &str {
+    if typed.len() > 40 { "..." } else { typed }
+}
+
+/// An address without what may stand before its host: a user's name and password.
+pub(crate) fn address(url: &str) -> String {
+    let url = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
+    printable(url.split(['?', '#']).next().unwrap_or_default())
+}
+
+/// What was typed for a file's name; three dots where it may be a token in the place of one.
+pub(crate) fn file(typed: &OsStr) -> String {
+    let name = typed.to_string_lossy();
+    let is_path = name.contains(std::path::is_separator);
+    printable_path(if is_path { &name } else { unless_long(&name) })
+}
+
 /// A path, safe for a terminal.
 pub(crate) fn printable_path(path: &str) -> String {
     path.chars().filter(|char| !char.is_control()).collect()
@@ -80,5 +99,15 @@ mod tests {
     fn nothing_that_moves_a_cursor_is_shown() {
         assert_eq!(printable("a\x1b[2Jb\n"), "a[2Jb");
         assert_eq!(printable(&"x".repeat(200)).len(), 80);
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_shown() {
+        assert_eq!(unless_long("soon"), "soon");
+        assert_eq!(unless_long(&"x".repeat(41)), "...");
+        for url in ["https://u:PLANTED@host/api", "https://u:PLA@NTED?x#@host/api?PLANTED"] {
+            assert_eq!(address(url), "host/api");
+        }
+        assert_eq!(address("https://host/api/v0"), "https://host/api/v0");
     }
 }

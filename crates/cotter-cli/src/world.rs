@@ -14,7 +14,7 @@ use cotter::{
 };
 use http::{Request, Response};
 
-use crate::failure::{Code, Failure};
+use crate::failure::{self, Code, Failure};
 use crate::output;
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -29,6 +29,8 @@ const QUICK: Duration = Duration::from_millis(700);
 
 /// How long the program goes on trying to store what was granted, before it gives the session up.
 const KEEP_TRYING: Duration = Duration::from_secs(30);
+
+pub(crate) const SHORT_LIVED: &str = "the server's tokens do not live as long as was asked for";
 
 /// The store, and the sessions in it.
 #[derive(Debug)]
@@ -45,13 +47,16 @@ impl<'a> World<'a> {
     pub(crate) fn open(settings: &'a Settings) -> Result<Option<Self>, Failure> {
         // Before any store is touched: without an id there is nothing to look for.
         settings.provider()?;
-        Ok(stores::open(settings)?.map(|opened| Self::over(settings, opened)))
+        let progress = Arc::new(Progress::new(settings.quiet));
+        let opened = stores::open(settings, &progress)?;
+        Ok(opened.map(|opened| Self::over(settings, opened, progress)))
     }
 
     /// Over a store that is made if there is none.
     pub(crate) fn create(settings: &'a Settings) -> Result<Self, Failure> {
         settings.provider()?;
-        Ok(Self::over(settings, stores::create(settings)?))
+        let progress = Arc::new(Progress::new(settings.quiet));
+        Ok(Self::over(settings, stores::create(settings, &progress)?, progress))
     }
 
     /// Over the store that is there; nobody is signed in where there is none.
@@ -60,10 +65,9 @@ impl<'a> World<'a> {
             .ok_or_else(|| Failure::new(Code::SignInRequired, "nobody is signed in"))
     }
 
-    fn over(settings: &'a Settings, opened: Opened) -> Self {
+    fn over(settings: &'a Settings, opened: Opened, progress: Arc<Progress>) -> Self {
         let Opened { store, place } = opened;
         tracing::info!(kind = place.kind, path = place.path, key = place.key_source, "store");
-        let progress = Arc::new(Progress::new(settings.quiet));
         Self { settings, store, place, progress, watch: Arc::default() }
     }
 
@@ -73,12 +77,17 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn session_of(&self, provider: Provider, name: &str) -> Result<Session, Failure> {
-        Ok(self.keeper(provider)?.session(name)?)
+        let session = self.keeper(provider)?.session(name);
+        session.map_err(|error| Failure::from(error).with_hint("give another name with --session"))
     }
 
     pub(crate) fn keeper(&self, provider: Provider) -> Result<Keeper, Failure> {
-        let store =
-            Watched { store: Arc::clone(&self.store), progress: Arc::clone(&self.progress) };
+        let store = Watched {
+            store: Arc::clone(&self.store),
+            // A file is there at once, and so is a database that is open.
+            slow: self.place.kind.as_deref() == Some("keyring"),
+            progress: Arc::clone(&self.progress),
+        };
         Ok(Keeper::builder(provider)
             .store(store)
             .transport(Lazy::new(self.settings.timeout, Arc::clone(&self.progress)))
@@ -90,7 +99,7 @@ impl<'a> World<'a> {
     /// Does not let go of a set that could not be stored: it is the only one that still works.
     pub(crate) fn make_durable(&self, session: &Session) -> Result<(), Failure> {
         if self.watch.shorter.load(Ordering::Relaxed) {
-            output::warn(self.settings, "the server's tokens do not live as long as was asked for");
+            output::warn(self.settings, SHORT_LIVED);
         }
         if !self.watch.unpersisted.load(Ordering::Relaxed) {
             return Ok(());
@@ -149,13 +158,14 @@ impl BlockingTransport for Nowhere {
 pub(crate) struct Lazy {
     timeout: Duration,
     client: OnceLock<Result<Ureq, Error>>,
-    unreachable: AtomicBool,
+    /// Why not, if so.
+    unreachable: OnceLock<String>,
     progress: Arc<Progress>,
 }
 
 impl Lazy {
     pub(crate) const fn new(timeout: Duration, progress: Arc<Progress>) -> Self {
-        Self { timeout, client: OnceLock::new(), unreachable: AtomicBool::new(false), progress }
+        Self { timeout, client: OnceLock::new(), unreachable: OnceLock::new(), progress }
     }
 }
 
@@ -165,8 +175,8 @@ impl BlockingTransport for Lazy {
         request: Request<SecretBytes>,
         timeout: Duration,
     ) -> Result<Response<SecretBytes>, TransportError> {
-        if self.unreachable.load(Ordering::Relaxed) {
-            return Err(TransportError::not_sent("the server could not be reached a moment ago"));
+        if let Some(why) = self.unreachable.get() {
+            return Err(TransportError::not_sent(why.clone()));
         }
         let make = || Ureq::builder().connect_timeout(CONNECT.min(self.timeout)).build();
         let client = match self.client.get_or_init(make) {
@@ -183,8 +193,11 @@ impl BlockingTransport for Lazy {
             Ok(response) => tracing::debug!(status = response.status().as_u16(), millis, "answer"),
             Err(error) => tracing::debug!(%error, sent = ?error.sent(), millis, "no answer"),
         }
-        if answer.as_ref().is_err_and(|error| error.sent() == Sent::No) && begun.elapsed() > QUICK {
-            self.unreachable.store(true, Ordering::Relaxed);
+        if let Err(error) = &answer
+            && error.sent() == Sent::No
+            && begun.elapsed() > QUICK
+        {
+            let _ = self.unreachable.set(failure::chain(error));
         }
         answer
     }
@@ -194,7 +207,19 @@ impl BlockingTransport for Lazy {
 #[derive(Debug)]
 struct Watched {
     store: Arc<dyn Store>,
+    slow: bool,
     progress: Arc<Progress>,
+}
+
+impl Watched {
+    fn ask<T>(&self, work: impl FnOnce(&dyn Store) -> T) -> T {
+        let store = &*self.store;
+        if self.slow {
+            self.progress.during("waiting for the keyring", || work(store))
+        } else {
+            work(store)
+        }
+    }
 }
 
 impl BlockingTokenStore for Watched {
@@ -203,7 +228,7 @@ impl BlockingTokenStore for Watched {
     }
 
     fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
-        let loaded = self.store.load(key);
+        let loaded = self.ask(|store| store.load(key));
         match &loaded {
             Ok(Some(loaded)) => {
                 tracing::trace!(revision = loaded.revision.counter, "loaded");
@@ -221,7 +246,7 @@ impl BlockingTokenStore for Watched {
         expected: Expected,
         new: Revision,
     ) -> Result<Swap, StoreError> {
-        let saved = self.store.save(key, record, expected, new);
+        let saved = self.ask(|store| store.save(key, record, expected, new));
         match &saved {
             Ok(swap) => tracing::trace!(done = *swap == Swap::Done, revision = new.counter, "save"),
             Err(error) => tracing::debug!(%error, "not saved"),
@@ -230,7 +255,7 @@ impl BlockingTokenStore for Watched {
     }
 
     fn remove(&self, key: &StoreKey, expected: Revision) -> Result<Swap, StoreError> {
-        self.store.remove(key, expected)
+        self.ask(|store| store.remove(key, expected))
     }
 
     fn try_lease(&self, key: &StoreKey, ttl: Duration) -> Result<LeaseAnswer, StoreError> {
@@ -250,6 +275,6 @@ impl BlockingTokenStore for Watched {
     }
 
     fn list(&self) -> Result<Vec<StoreKey>, StoreError> {
-        self.store.list()
+        self.ask(|store| store.list())
     }
 }

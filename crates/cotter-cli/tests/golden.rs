@@ -45,6 +45,7 @@ static DIFFERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b(exp|iat)( +)\d{10}\b", "$1$2 SECONDS"),
         (r"\b(59|60) min left", "60 min left"),
         (r"process \d+", "process PID"),
+        (r"os error \d+", "os error N"),
         (r"\b\d+ min ago", "N min ago"),
         (r"\bup to \d+(\.\d+)? ?m?s\b", "up to N ms"),
         (r"\b[0-9a-f]{16,64}\b", "HEX"),

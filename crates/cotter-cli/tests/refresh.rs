@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use common::{ADA, Home, Ran, code, part};
 use cotter_emulator::{Config, Fault, Rotation};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -36,6 +36,9 @@ on_every_store! {
     who_signs_in_during_somebodys_refresh_wins
     who_may_not_wait_for_the_lock_is_told_so
     a_kill_between_the_answer_and_the_save_is_found_and_said
+    a_token_that_is_too_short_is_served_where_no_longer_one_can_be_had
+    what_doctor_finds_is_an_error_object_as_well
+    a_refresh_under_way_is_not_said_to_be_cut_off
 }
 
 fn fifty_at_once_make_one_exchange_and_get_one_answer(home: Home) {
@@ -269,6 +272,77 @@ fn another_users_token_is_never_handed_out(home: Home) {
     assert_eq!(home.fails(&["token"]), code(7, "protocol"));
     let status = home.json(&["status"]);
     assert_eq!(status["identifier"], ADA, "who was signed in is still on record");
+    let (why, hint) = ("it belongs to another user", "sign in again: cotter import FILE");
+    for command in ["token", "status", "doctor"] {
+        let ran = home.run(&[command]);
+        let said = ran.out + &ran.err;
+        assert!(said.contains(why) && said.contains(hint), "{command}: {said}");
+    }
+}
+
+fn a_token_that_is_too_short_is_served_where_no_longer_one_can_be_had(mut home: Home) {
+    home.set("COTTER_TIMEOUT", "1s");
+    let kinds: [(&[&str], &str); 2] =
+        [(&["token"], "access_token"), (&["token", "--id"], "id_token")];
+    let with = |arguments: &[&'static str], more: &[&'static str]| [arguments, more].concat();
+    for (arguments, name) in kinds {
+        for fault in ["503", "429", "500", "html", "no-access-token"] {
+            let set = home.import(&home.short(600));
+            home.server.fault(Fault::new(fault).count(9));
+            let ran = home.run(&with(arguments, &["--min-ttl", "2d"]));
+            assert_eq!((ran.code, ran.out.trim()), (0, part(&set, name)), "{fault} {ran:?}");
+            assert!(ran.err.contains("does not live as long as was asked for: "), "{ran:?}");
+            assert_eq!(home.fails(&with(arguments, &["--force-refresh"])).0 % 3, 1, "{fault}");
+            home.server.clear_faults();
+        }
+        home.import(&home.short(600));
+        home.server.fault(Fault::new("reject"));
+        assert_eq!(home.fails(&with(arguments, &["--min-ttl", "2d"])), code(3, "refused"));
+    }
+    let set = home.import(&home.short(600));
+    home.set("COTTER_BASE_URL", "http://127.0.0.1:1/api/v0");
+    home.import(&set.to_string());
+    let ran = home.run(&["token", "--min-ttl", "1h"]);
+    assert_eq!((ran.code, ran.out.trim()), (0, part(&set, "access_token")), "{ran:?}");
+    assert!(ran.err.contains("Connection refused"), "{ran:?}");
+    home.import(&home.expired());
+    assert_eq!(home.fails(&["token", "--min-ttl", "1h"]), code(4, "unavailable"));
+}
+
+fn what_doctor_finds_is_an_error_object_as_well(mut home: Home) {
+    home.set("COTTER_BASE_URL", "http://127.0.0.1:1/api/v0");
+    let ran = home.run(&["--format", "json", "doctor"]);
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(report["reachable"], json!(false));
+    let error: Value = serde_json::from_str(&ran.err).unwrap();
+    let error = &error["error"];
+    assert_eq!((ran.code, &error["code"]), (4, &json!("unavailable")), "{error}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("Connection refused"), "the cause: {message}");
+    let text = home.run(&["doctor"]);
+    assert_eq!((text.code, text.err.as_str()), (4, ""), "people read it once");
+    assert!(text.out.contains(message.split(": ").last().unwrap()), "{text:?}");
+}
+
+fn a_refresh_under_way_is_not_said_to_be_cut_off(home: Home) {
+    home.sign_in_expired();
+    home.server.pause();
+    let refreshing = home.spawn(&["token"]);
+    assert!(home.server.wait_for_requests(1, SOON));
+    if home.store != "sled" {
+        // sled's own lock is the lease: there nobody gets to ask meanwhile.
+        let doctor = home.ok(&["doctor"]);
+        assert!(doctor.contains(" is under way\n") && !doctor.contains("cut off"), "{doctor}");
+        let status = home.ok(&["status"]);
+        assert!(status.contains("a refresh begun at "), "{status}");
+        assert!(status.contains("Z, not finished\n"), "{status}");
+        let waits = ["--lock-timeout", "200ms", "token"];
+        let ran = home.run(&waits);
+        assert!(ran.err.contains("Z") && !ran.err.contains("Unix"), "{ran:?}");
+    }
+    home.server.resume();
+    end(refreshing).ok();
+    assert!(home.ok(&["doctor"]).contains("no refresh is pending"));
 }
 
 fn a_refresh_token_that_is_not_in_the_answer_is_kept(home: Home) {
@@ -280,6 +354,44 @@ fn a_refresh_token_that_is_not_in_the_answer_is_kept(home: Home) {
         home.ok(&["token", "--force-refresh"]);
     }
     assert_eq!(home.server.counters().reuses, 0);
+}
+
+/// Beside the macro's module of that name, and run with it.
+mod only_keyring {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs a Secret Service daemon: tests/cli/keyring.sh"]
+    fn store_paths_that_share_a_keyring_share_its_locks() {
+        let mut home = Home::on("keyring");
+        home.sign_in_expired();
+        home.server.pause();
+        let one = home.spawn(&["token"]);
+        assert!(home.server.wait_for_requests(1, SOON));
+        let elsewhere = home.dir.path().join("elsewhere");
+        home.set("COTTER_STORE_PATH", elsewhere.to_str().unwrap());
+        let doctor = home.json(&["doctor"]);
+        assert_eq!(doctor["lock_holder"]["pid"], json!(one.id()), "{doctor}");
+        let other = home.spawn(&["token"]);
+        std::thread::sleep(Duration::from_millis(500));
+        home.server.resume();
+        assert_eq!(end(one).ok(), end(other).ok());
+        let counters = home.server.counters();
+        assert_eq!((counters.exchanges, counters.reuses, counters.max_in_flight), (1, 0, 1));
+        assert!(!elsewhere.exists(), "nothing rests there");
+    }
+
+    #[test]
+    #[ignore = "needs a Secret Service daemon: tests/cli/keyring.sh"]
+    fn who_only_reads_makes_no_folder_for_locks() {
+        let mut home = Home::on("keyring");
+        home.set("COTTER_SESSION", "somebody else's");
+        for command in ["status", "token", "sessions", "logout", "doctor", "reseal", "whoami"] {
+            home.run(&[command]);
+            let made: Vec<_> = std::fs::read_dir(home.dir.path()).unwrap().collect();
+            assert!(made.is_empty(), "{command}: {made:?}");
+        }
+    }
 }
 
 /// Ends the process's right to write files, and gives it back.

@@ -56,6 +56,17 @@ fn planted(home: &Home, set: &Value) -> Planted {
 }
 
 #[test]
+fn an_address_that_is_refused_for_its_password_is_logged_without_it() {
+    let mut home = Home::new();
+    for name in ["COTTER_BASE_URL", "COTTER_ISSUER", "COTTER_LOGIN_URL"] {
+        home.set(name, "https://user:PLANTED@example.test/api/v0");
+    }
+    let ran = home.run(&["-vvv", "status"]);
+    assert!(ran.code != 0 && ran.err.contains("example.test/api/v0"), "{ran:?}");
+    assert!(!ran.err.contains("PLANTED"), "{ran:?}");
+}
+
+#[test]
 fn no_output_at_the_highest_level_holds_a_secret_that_was_not_asked_for() {
     for store in ["file", "sled"] {
         let mut home = Home::on(store);

@@ -13,6 +13,10 @@ on_each_store! {
     import_refuses_what_has_no_usable_access_token_and_leaves_what_was_there
     status_says_everything_and_no_token
     token_prints_one_token_and_a_newline
+    what_an_import_brought_may_be_exchanged_at_once
+    an_id_token_that_cannot_live_so_long_costs_one_exchange_and_no_more
+    that_there_is_no_refresh_token_says_nothing_of_the_access_token
+    import_refuses_a_set_of_which_a_part_would_get_lost
     sessions_are_told_apart_by_name_server_and_api_key_id
     logout_forgets_one_all_or_everything
     exec_becomes_the_command_with_a_token_in_its_environment
@@ -165,8 +169,68 @@ fn token_prints_one_token_and_a_newline(home: Home) {
     home.sign_in_expired();
     let ran = home.run(&["token", "--min-ttl", "2h"]);
     assert!(ran.code == 0 && ran.err.contains("do not live as long as was asked for"), "{ran:?}");
+    let again = home.run(&["token", "--min-ttl", "2h"]);
+    assert_eq!((again.code, again.out, again.err), (0, ran.out, ran.err), "the one just granted");
+}
+
+fn what_an_import_brought_may_be_exchanged_at_once(home: Home) {
+    let set = home.import(&home.short(30));
+    let token = home.ok(&["token", "--min-ttl", "60s"]);
+    assert_ne!(token.trim(), part(&set, "access_token"));
+    assert_eq!(home.server.counters().exchanges, 1);
+
+    let mut set: Value = serde_json::from_str(&home.server.token_set(ADA)).unwrap();
+    set.as_object_mut().unwrap().remove("id_token");
+    home.import(&set.to_string());
+    assert_eq!(claims(&home, home.ok(&["token", "--id"]).trim())["identifier"], ADA);
+    assert_eq!(home.server.counters().exchanges, 2);
+}
+
+fn an_id_token_that_cannot_live_so_long_costs_one_exchange_and_no_more(home: Home) {
+    home.sign_in();
+    for _ in 0..4 {
+        let ran = home.run(&["token", "--id", "--min-ttl", "365d"]);
+        let said = "cotter: the server's tokens do not live as long as was asked for\n";
+        assert_eq!((ran.code, ran.err.as_str()), (0, said));
+        assert_eq!(claims(&home, ran.out.trim())["identifier"], ADA);
+    }
+    assert_eq!(home.server.counters().exchanges, 1);
+}
+
+fn that_there_is_no_refresh_token_says_nothing_of_the_access_token(home: Home) {
+    let mut set: Value = serde_json::from_str(&home.server.token_set(ADA)).unwrap();
+    set.as_object_mut().unwrap().remove("refresh_token");
+    home.import(&set.to_string());
+    for arguments in [&["token", "--refresh"] as &[&str], &["token", "--force-refresh"]] {
+        let ran = home.run(arguments);
+        assert_eq!(ran.code, 3, "{ran:?}");
+        assert!(ran.err.starts_with("cotter: there is no refresh token\n"), "{ran:?}");
+    }
     let ran = home.run(&["token", "--min-ttl", "2h"]);
-    assert!(ran.code == 7 && ran.err.contains("try: ask for less with --min-ttl"), "{ran:?}");
+    assert_eq!((ran.code, ran.out.trim()), (0, part(&set, "access_token")), "{ran:?}");
+    assert!(ran.err.ends_with("asked for: there is no refresh token\n"), "{ran:?}");
+}
+
+fn import_refuses_a_set_of_which_a_part_would_get_lost(home: Home) {
+    let good = home.sign_in();
+    let set: Value = serde_json::from_str(&home.server.token_set(ADA)).unwrap();
+    for name in ["refresh_token", "id_token"] {
+        for odd in [json!(7), json!(true), json!(["x"]), json!({"x": 1}), json!(1.5), json!(-1)] {
+            let mut bad = set.clone();
+            bad[name] = odd;
+            for bad in [bad.clone(), json!({"oauth_token": bad})] {
+                let ran = home.feed(&["--format", "json", "import"], bad.to_string().as_bytes());
+                assert!(ran.err.contains(&format!("the {name} of this login")), "{ran:?}");
+                assert_eq!(ran.failure(), code(7, "protocol"));
+            }
+        }
+        for absent in [json!(null), json!("")] {
+            let mut fine = set.clone();
+            fine[name] = absent;
+            home.import(&fine.to_string());
+        }
+        home.import(&good.to_string());
+    }
 }
 
 fn sessions_are_told_apart_by_name_server_and_api_key_id(mut home: Home) {

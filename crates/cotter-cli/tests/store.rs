@@ -106,6 +106,66 @@ fn a_damaged_record_is_no_absence_and_a_sign_in_or_a_sign_out_ends_it() {
 }
 
 #[test]
+fn who_was_signed_out_is_said_also_where_one_record_cannot_be_read() {
+    let home = Home::new();
+    home.sign_in();
+    let path = record(&home);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let set = home.server.token_set("grace@example.test");
+    home.feed(&["--session", "work", "import"], set.as_bytes()).ok();
+    let ran = home.run(&["--format", "json", "logout", "--all"]);
+    assert_eq!((ran.code, ran.out.as_str()), (5, "{\"signed_out\":[\"work\"]}\n"), "{ran:?}");
+    assert!(ran.err.contains("\"code\":\"damaged\""), "{ran:?}");
+    assert_eq!(home.fails(&["logout", "--all"]), code(5, "damaged"), "nobody else was");
+}
+
+#[test]
+fn an_older_key_that_is_none_is_found_also_without_a_newer_one() {
+    let mut home = plain();
+    home.sign_in();
+    home.set("COTTER_STORE_KEY_OLD", "PLANTED");
+    assert_eq!(home.fails(&["token"]), code(2, "usage"));
+    home.set("COTTER_STORE_KEY_OLD", common::OTHER_KEY);
+    assert_eq!(home.run(&["token"]).code, 0);
+}
+
+#[test]
+fn with_a_keyring_as_well_who_only_reads_leaves_nothing_behind() {
+    let mut home = plain();
+    for store in ["keyring", "file"] {
+        home.set("COTTER_STORE", store);
+        for command in [
+            &["status"] as &[&str],
+            &["token"],
+            &["token", "--refresh"],
+            &["sessions"],
+            &["logout"],
+            &["doctor"],
+            &["reseal"],
+            &["whoami"],
+            &["exec", "true"],
+        ] {
+            home.run(command);
+            let made: Vec<_> = std::fs::read_dir(home.dir.path()).unwrap().collect();
+            assert!(made.is_empty(), "{store} {command:?}: {made:?}");
+        }
+    }
+}
+
+#[test]
+fn doctor_makes_no_lock_where_there_is_nothing_to_lock() {
+    let home = Home::new();
+    home.sign_in();
+    let files = |home: &Home| std::fs::read_dir(home.store_dir()).unwrap().count();
+    let before = files(&home);
+    home.ok(&["--session", "work", "doctor"]);
+    assert_eq!(files(&home), before);
+}
+
+#[test]
 fn a_lost_header_is_damage_and_not_nobody() {
     for (store, header) in [("file", "cotter.header"), ("sled", "header")] {
         let home = Home::on(store);

@@ -19,13 +19,16 @@ const SLOW: Duration = Duration::from_millis(2500);
 /// Runs with a terminal for standard error; gives the exit code, standard output, and the terminal's
 /// text.
 fn on_terminal(home: &Home, arguments: &[&str]) -> (i32, String, String) {
+    on_terminal_called(home, "xterm", arguments)
+}
+
+fn on_terminal_called(home: &Home, term: &str, arguments: &[&str]) -> (i32, String, String) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
     unlockpt(&terminal).unwrap();
     let name = ptsname(&terminal, Vec::new()).unwrap();
     let side = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-    let out =
-        home.command(arguments).env("TERM", "xterm").stderr(Stdio::from(side)).output().unwrap();
+    let out = home.command(arguments).env("TERM", term).stderr(Stdio::from(side)).output().unwrap();
     let mut shown = Vec::new();
     // The end of a terminal whose other side is closed is an error on Linux.
     let _ = File::from(terminal).read_to_end(&mut shown);
@@ -49,6 +52,29 @@ fn what_takes_longer_than_a_second_says_so_and_goes_away() {
     home.server.fault(Fault::delay(SLOW));
     let ran = home.run(&["token", "--force-refresh"]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "nothing where there is no terminal");
+}
+
+#[test]
+fn a_terminal_that_knows_no_escape_sequences_gets_a_line() {
+    let home = Home::new();
+    home.sign_in_expired();
+    home.server.fault(Fault::delay(SLOW));
+    let (code, _, shown) = on_terminal_called(&home, "dumb", &["token"]);
+    assert_eq!((code, shown.as_str()), (0, "cotter: waiting for the server ...\r\n"));
+}
+
+#[test]
+fn a_database_that_another_process_has_is_said_to_be_waited_for() {
+    let home = Home::on("sled");
+    home.sign_in_expired();
+    home.server.pause();
+    let refreshing = home.spawn(&["token"]);
+    assert!(home.server.wait_for_requests(1, Duration::from_secs(20)));
+    let (code, _, shown) = on_terminal(&home, &["--lock-timeout", "2s", "status"]);
+    assert!(shown.contains("waiting for another process that has this store ..."), "{shown:?}");
+    assert_eq!(code, 4, "{shown:?}");
+    home.server.resume();
+    assert!(refreshing.wait_with_output().unwrap().status.success());
 }
 
 #[test]

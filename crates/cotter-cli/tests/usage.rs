@@ -34,6 +34,57 @@ fn a_usage_error_is_exit_2_in_two_lines_or_as_an_object() {
 }
 
 #[test]
+fn who_gives_no_command_is_told_so() {
+    let home = Home::new();
+    for alone in [&[] as &[&str], &["--session", "work"]] {
+        let ran = home.run(alone);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+        assert_eq!(ran.err, "cotter: no command was given\n  try: see `cotter --help`\n");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn an_argument_that_is_not_utf_8_is_a_usage_error_like_any_other() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let mut home = Home::new();
+    home.set("COTTER_FORMAT", "json");
+    let long = [b"PLANTED".repeat(10).as_slice(), b"\xff"].concat();
+    for before in [&[] as &[&str], &["status"], &["--session"], &["token", "--min-ttl"]] {
+        for bad in [b"\xff".as_slice(), b"--nope\xff", &long] {
+            let mut command = home.command(before);
+            let out = command.arg(std::ffi::OsString::from_vec(bad.to_vec())).output().unwrap();
+            let ran = common::Ran::from(out);
+            assert!(!ran.err.contains("PLANTED"), "{ran:?}");
+            assert_eq!(ran.failure(), code(2, "usage"), "{before:?} {bad:?}");
+        }
+    }
+}
+
+#[test]
+fn a_format_that_is_none_does_not_hide_the_one_that_was_asked_for_otherwise() {
+    let mut home = Home::new();
+    home.configure("format = \"json\"\n");
+    assert_eq!(home.run(&["--format", "xml", "status"]).failure(), code(2, "usage"));
+    home.set("COTTER_FORMAT", "xml");
+    assert_eq!(home.run(&["status"]).failure(), code(2, "usage"));
+    assert_eq!(home.run(&["--format", "xml", "nonsense"]).failure(), code(2, "usage"));
+}
+
+#[test]
+fn the_advice_fits_what_was_wrong() {
+    let home = Home::new();
+    let long = vec![b'x'; 1024 * 1024 + 1];
+    let ran = home.feed(&["decode"], &long);
+    assert!(ran.code == 2 && ran.err.contains("try: give the token and nothing else"), "{ran:?}");
+    home.sign_in();
+    let ran = home.run(&["--session", &"s".repeat(5000), "token"]);
+    assert!(ran.err.contains("try: give another name with --session"), "{ran:?}");
+    let ran = home.feed(&["import"], b" \n");
+    assert!(ran.code == 7 && ran.err.starts_with("cotter: there is nothing in it\n"), "{ran:?}");
+}
+
+#[test]
 fn a_missing_api_key_id_is_a_usage_error_except_where_none_is_needed() {
     let mut home = Home::new();
     home.set("COTTER_API_KEY_ID", "");
@@ -110,6 +161,12 @@ fn decode_shows_claims_and_says_that_nobody_checked_them() {
     let ran = home.run(&["decode", jwt]);
     assert!(ran.code == 0 && ran.err.contains("can be seen by every user"), "{ran:?}");
     assert_eq!(home.run(&["-q", "decode", jwt]).err, "");
+    let ran = home.run(&["--format", "json", "decode", jwt]);
+    let warning: serde_json::Value = serde_json::from_str(&ran.err).unwrap();
+    let warning = warning["warning"]["message"].as_str().unwrap();
+    assert!(ran.code == 0 && warning.contains("can be seen by every user"), "{warning}");
+    assert_eq!(home.run(&["--format", "json", "-q", "decode", jwt]).err, "");
+    assert_eq!(home.fails(&["decode", "nonsense"]), code(6, "invalid_token"), "one object");
     for bad in ["", "a.b.c", "PLANTED", "\u{fffd}"] {
         let ran = home.feed(&["--format", "json", "decode"], bad.as_bytes());
         assert!(!ran.err.contains("PLANTED"), "{ran:?}");
@@ -127,6 +184,12 @@ fn completions_and_the_manual_name_the_commands() {
     }
     let man = home.ok(&["man"]);
     assert!(man.contains(".TH cotter 1") && man.contains("doctor"), "{man}");
+    for part in
+        [".SH \"COTTER TOKEN\"", "min\\-ttl", ".SH \"COTTER DEVICES ENROLL\"", "magic\\-link"]
+    {
+        assert!(man.contains(part), "{part}: {man}");
+    }
+    assert_eq!(man.matches("\\-\\-lock\\-timeout\\fR").count(), 2, "synopsis, and once for all");
 }
 
 #[test]
@@ -147,10 +210,20 @@ fn a_closed_pipe_is_exit_1_and_no_panic() {
 fn what_was_typed_in_the_wrong_place_is_not_repeated_if_it_may_be_a_token() {
     let home = Home::new();
     let planted = "PLANTED".repeat(10);
-    for args in [&["decode", "x", &planted] as &[&str], &["token", &planted], &[&planted]] {
+    for args in [
+        &["decode", "x", &planted] as &[&str],
+        &["token", &planted],
+        &[&planted],
+        &["token", "--min-ttl", &planted],
+        &["--store", &planted, "token"],
+        &["import", &planted],
+    ] {
         let ran = home.run(args);
         assert!(ran.code == 2 && !ran.err.contains("PLANTED"), "{ran:?}");
     }
+    home.sign_in();
+    let ran = home.run(&["exec", "--", &planted]);
+    assert!(ran.code == 127 && !ran.err.contains("PLANTED"), "{ran:?}");
 }
 
 #[test]

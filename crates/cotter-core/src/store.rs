@@ -112,10 +112,32 @@ impl fmt::Display for Holder {
             None => f.write_str("somebody else")?,
         }
         match self.since {
-            Some(since) => write!(f, " since {} (Unix seconds)", since.as_unix_seconds()),
+            Some(since) => {
+                f.write_str(" since ")?;
+                write_utc(f, since)
+            }
             None => Ok(()),
         }
     }
+}
+
+/// The time as RFC 3339 section 5.6 has it, in UTC, to the second: people read this.
+///
+/// The date of a day is that of the proleptic Gregorian calendar (Howard Hinnant,
+/// "chrono-compatible low-level date algorithms").
+fn write_utc(f: &mut fmt::Formatter<'_>, time: Timestamp) -> fmt::Result {
+    let seconds = time.as_unix_seconds();
+    let (days, second) = (seconds.div_euclid(86_400) + 719_468, seconds.rem_euclid(86_400));
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// The answer to a request for a lease; it never waits.
@@ -464,5 +486,33 @@ impl fmt::Display for StoreError {
 impl core::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString as _;
+
+    use super::*;
+
+    #[test]
+    fn a_holder_is_named_with_the_date_since_when() {
+        let said =
+            |seconds| Holder::process(7, Some(Timestamp::from_unix_seconds(seconds))).to_string();
+        for (seconds, date) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_795_880_364, "2026-11-28T15:39:24Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(said(seconds), alloc::format!("process 7 since {date}"));
+        }
+        // No time makes it panic.
+        for seconds in [i64::MAX, i64::MIN] {
+            assert!(said(seconds).ends_with('Z'));
+        }
+        assert_eq!(Holder::unknown().to_string(), "somebody else");
+        assert_eq!(Holder::process(7, None).to_string(), "process 7");
     }
 }

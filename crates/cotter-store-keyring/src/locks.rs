@@ -3,6 +3,7 @@
 //! Two files per name, never unlinked: `.lease`, held while somebody exchanges, and `.cas`, held
 //! just around read, compare and write. The order is lease, then cas.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
@@ -20,6 +21,8 @@ const POLL: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Locks {
     folder: PathBuf,
+    /// Whether the folder was there and its owner's alone.
+    there: AtomicBool,
     leases: Mutex<Leases>,
 }
 
@@ -42,21 +45,35 @@ impl Drop for Lock {
 }
 
 impl Locks {
-    /// Locks in `folder`, which is made for its owner alone, or checked to be that.
+    /// Locks in `folder`, which is checked to be its owner's alone if it is there.
+    ///
+    /// The first lock makes it otherwise: who only reads leaves nothing behind.
     pub(crate) fn open(folder: PathBuf) -> Result<Self, StoreError> {
-        prepare(&folder)?;
-        Ok(Self { folder, leases: Mutex::default() })
+        let there = match fs::symlink_metadata(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            found => check(found).map(|()| true)?,
+        };
+        Ok(Self { folder, there: AtomicBool::new(there), leases: Mutex::default() })
+    }
+
+    /// The lock file `name`, which is made where it is not there.
+    fn file(&self, name: &str, message: &'static str) -> Result<File, StoreError> {
+        if !self.there.load(Ordering::Relaxed) {
+            // Somebody else may have made it meanwhile.
+            prepare(&self.folder)?;
+            self.there.store(true, Ordering::Relaxed);
+        }
+        open_private(&self.folder.join(name)).map_err(|error| io_error(error, message))
     }
 
     /// Never waits.
     pub(crate) fn try_lease(&self, name: &str) -> Result<LeaseAnswer, StoreError> {
-        let unusable = |error| io_error(error, "the lease's lock file can't be used");
-        let mut file =
-            open_private(&self.folder.join(format!("{name}.lease"))).map_err(unusable)?;
+        const UNUSABLE: &str = "the lease's lock file can't be used";
+        let mut file = self.file(&format!("{name}.lease"), UNUSABLE)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(LeaseAnswer::Held(read_holder(&mut file))),
-            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+            Err(TryLockError::Error(error)) => return Err(io_error(error, UNUSABLE)),
         }
         // For people only, so a full disk keeps nobody from a lease.
         let _ = write_holder(&mut file);
@@ -80,8 +97,8 @@ impl Locks {
 
     /// Waits for the right to write under `name` until `end`.
     pub(crate) fn cas(&self, name: &str, end: Instant) -> Result<Lock, StoreError> {
-        let unusable = |error| io_error(error, "the write's lock file can't be used");
-        let mut file = open_private(&self.folder.join(format!("{name}.cas"))).map_err(unusable)?;
+        const UNUSABLE: &str = "the write's lock file can't be used";
+        let mut file = self.file(&format!("{name}.cas"), UNUSABLE)?;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
@@ -92,7 +109,7 @@ impl Locks {
                     return Err(StoreError::new(StoreErrorKind::Locked, message)
                         .with_hint("try later; if that process hangs, end it"));
                 }
-                Err(TryLockError::Error(error)) => return Err(unusable(error)),
+                Err(TryLockError::Error(error)) => return Err(io_error(error, UNUSABLE)),
             }
         }
         let _ = write_holder(&mut file);
@@ -129,8 +146,12 @@ fn prepare(folder: &Path) -> Result<(), StoreError> {
     builder
         .create(folder)
         .map_err(|error| io_error(error, "the folder for lock files can't be made"))?;
-    let found = fs::symlink_metadata(folder)
-        .map_err(|error| io_error(error, "the folder for lock files can't be read"))?;
+    check(fs::symlink_metadata(folder))
+}
+
+fn check(found: io::Result<fs::Metadata>) -> Result<(), StoreError> {
+    let found =
+        found.map_err(|error| io_error(error, "the folder for lock files can't be read"))?;
     #[cfg(unix)]
     let ours = {
         use std::os::unix::fs::MetadataExt as _;

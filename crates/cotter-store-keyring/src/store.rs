@@ -3,15 +3,16 @@
 use core::time::Duration;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use cotter_core::{
     BlockingTokenStore, Capabilities, Entropy, Expected, LeaseAnswer, LeaseOwner, Loaded, Revision,
     SecretBytes, StoreError, StoreErrorKind, StoreKey, Swap,
 };
-use cotter_seal::Vault;
+use cotter_seal::{RecordName, Vault};
 
 use crate::backend::Backend;
-use crate::locks::Locks;
+use crate::locks::{Lock, Locks};
 use crate::worker::Worker;
 use crate::{index, records};
 
@@ -40,12 +41,29 @@ struct Shared {
 #[cfg(all(feature = "native", any(target_os = "linux", target_os = "macos", windows)))]
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
+impl Shared {
+    /// What stands under `name`, held in place where it takes more than one look to read it.
+    fn settled(
+        &self,
+        backend: &mut dyn Backend,
+        name: &RecordName,
+        end: Instant,
+    ) -> Result<Option<(records::Found, Option<Lock>)>, StoreError> {
+        let Some(found) = records::find(backend, &self.vault, name)? else { return Ok(None) };
+        if found.manifest.as_ref().is_ok_and(|manifest| manifest.pieces().is_none()) {
+            return Ok(Some((found, None)));
+        }
+        // Pieces of a record that is being replaced go away while they are read.
+        let held = self.locks.cas(&name.to_hex(), end)?;
+        Ok(records::find(backend, &self.vault, name)?.map(|found| (found, Some(held))))
+    }
+}
+
 impl KeyringStore {
     /// Records in the operating system's own keyring, with lock files in the
     /// [`runtime_folder`](crate::runtime_folder); each call is given five seconds.
     ///
-    /// Asks nothing of the keyring yet. The program `cotter` has its lock files elsewhere, in its
-    /// store folder: to share its records, name that by [`with_backend`](Self::with_backend).
+    /// Asks nothing of the keyring yet. The program `cotter` does the same, so they share records.
     ///
     /// # Errors
     /// As [`with_backend`](Self::with_backend).
@@ -192,17 +210,8 @@ impl BlockingTokenStore for KeyringStore {
         let shared = Arc::clone(&self.shared);
         let key = key.clone();
         self.worker.run(move |backend, end| {
-            let name = shared.vault.name(&key);
-            let Some(found) = records::find(backend, &shared.vault, &name)? else {
-                return Ok(None);
-            };
-            if found.manifest.as_ref().is_ok_and(|manifest| manifest.pieces().is_none()) {
-                return read(&shared.vault, &key, backend, found).map(Some);
-            }
-            // Pieces of a record that is being replaced go away while they are read.
-            let _held = shared.locks.cas(&name.to_hex(), end)?;
-            match records::find(backend, &shared.vault, &name)? {
-                Some(found) => read(&shared.vault, &key, backend, found).map(Some),
+            match shared.settled(backend, &shared.vault.name(&key), end)? {
+                Some((found, _held)) => read(&shared.vault, &key, backend, found).map(Some),
                 None => Ok(None),
             }
         })
@@ -243,8 +252,7 @@ impl BlockingTokenStore for KeyringStore {
         self.worker.run(move |backend, end| {
             let mut keys = Vec::new();
             for name in index::names(backend)? {
-                let _held = shared.locks.cas(&name.to_hex(), end)?;
-                if let Some(found) = records::find(backend, &shared.vault, &name)? {
+                if let Some((found, _held)) = shared.settled(backend, &name, end)? {
                     let payload = records::payload(backend, found.manifest?)?;
                     keys.push(shared.vault.key(name, payload.expose())?);
                 }

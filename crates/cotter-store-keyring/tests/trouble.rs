@@ -146,6 +146,42 @@ fn a_folder_for_locks_that_others_can_write_to_is_refused() {
     }
 }
 
+#[test]
+fn who_only_reads_makes_no_folder_and_no_file_for_locks() {
+    let base = tempfile::tempdir().unwrap();
+    let locks = base.path().join("run/cotter");
+    let fake = Fake::default();
+    let source =
+        cotter_store_keyring::KeyringKey::with_backend(fake.clone(), "cotter", &locks, PATIENCE);
+    cotter_seal::KeySource::keys(&source.unwrap(), b"").unwrap_err();
+    let store = store_at(&fake, &locks, PATIENCE);
+    assert!(store.load(&key("a")).unwrap().is_none() && store.list().unwrap().is_empty());
+    assert!(!locks.exists());
+
+    store.save(&key("a"), &record(1, 1), Expected::Absent, first(1)).unwrap();
+    assert!(locks.exists());
+    // As after a restart of the machine.
+    std::fs::remove_dir_all(base.path().join("run")).unwrap();
+    let store = store_at(&fake, &locks, PATIENCE);
+    assert_eq!(store.load(&key("a")).unwrap().unwrap().revision, first(1));
+    assert_eq!(store.list().unwrap(), [key("a")]);
+    assert!(!locks.exists());
+    assert!(matches!(store.try_lease(&key("a"), PATIENCE).unwrap(), LeaseAnswer::Granted(_)));
+    assert!(locks.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_for_locks_that_somebody_else_makes_meanwhile_is_refused() {
+    use std::os::unix::fs::symlink;
+    let base = tempfile::tempdir().unwrap();
+    let locks = base.path().join("locks");
+    let store = store_at(&Fake::default(), &locks, PATIENCE);
+    symlink(base.path(), &locks).unwrap();
+    let error = store.try_lease(&key("a"), PATIENCE).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Forbidden);
+}
+
 fn patiently<T>(mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {

@@ -18,12 +18,11 @@ struct Answer {
 }
 
 pub(super) fn run(settings: &Settings, token: Option<String>) -> Result<ExitCode, Failure> {
-    let token = match token.map(Zeroizing::new) {
-        Some(token) if token.as_str() != "-" => {
-            input::warn_of_argument(settings);
-            token
-        }
-        _ => {
+    let given = token.map(Zeroizing::new).filter(|token| token.as_str() != "-");
+    let argument = given.is_some();
+    let token = match given {
+        Some(token) => token,
+        None => {
             let bytes = input::read(settings, None, "the token")?;
             let text = core::str::from_utf8(&bytes).map_err(|_| {
                 Failure::new(Code::InvalidToken, "this is no token: it is not text")
@@ -35,6 +34,9 @@ pub(super) fn run(settings: &Settings, token: Option<String>) -> Result<ExitCode
         message: Failure::from(error).message,
         ..Failure::new(Code::InvalidToken, "")
     })?;
+    if argument {
+        input::warn_of_accepted_argument(settings);
+    }
     let answer = Answer { verified: false, claims: claims.to_json() };
     output::answer(settings, &answer, || {
         let claims = serde_json::to_string_pretty(&answer.claims).unwrap_or_default();

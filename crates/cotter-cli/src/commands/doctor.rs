@@ -4,16 +4,17 @@ use core::time::Duration;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use cotter::blocking::Session;
 use cotter::core::LeaseAnswer;
-use cotter::{BlockingTransport as _, Clock as _, Provider, State, SystemClock, Timestamp};
+use cotter::{BlockingTransport as _, Clock as _, Provider, State, Status, SystemClock, Timestamp};
 use http::header::DATE;
 use serde::Serialize;
 
 use super::status::{self, Pending};
-use crate::failure::{Code, Failure};
+use crate::failure::{self, Code, Failure};
 use crate::output;
 use crate::progress::Progress;
-use crate::settings::Settings;
+use crate::settings::{Format, Settings};
 use crate::stores::{self, Place};
 use crate::text;
 use crate::world::{Lazy, World};
@@ -34,7 +35,7 @@ struct Report {
     reachable: bool,
     pending_rotation: Option<Pending>,
     #[serde(skip)]
-    exit: u8,
+    failed: Option<Failure>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,7 +70,7 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
         clock_offset_s: None,
         reachable: false,
         pending_rotation: None,
-        exit: 0,
+        failed: None,
     };
     match World::open(settings) {
         Ok(Some(world)) => report.look_at_store(settings, &world),
@@ -82,7 +83,12 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
     }
     report.ask_server(settings, &provider);
     output::answer(settings, &report, || report.to_text())?;
-    Ok(ExitCode::from(report.exit))
+    match report.failed {
+        None => Ok(ExitCode::SUCCESS),
+        Some(failure) if settings.format == Format::Json => Err(failure),
+        // People have read it just now, with all else.
+        Some(failure) => Ok(ExitCode::from(failure.code.exit())),
+    }
 }
 
 impl Report {
@@ -96,10 +102,10 @@ impl Report {
 
     /// The first problem is what the program ends with.
     fn problem(&mut self, name: &'static str, failure: Failure) {
-        if self.ok {
-            (self.ok, self.exit) = (false, failure.code.exit());
-        }
-        self.add(name, Verdict::Problem, failure.message, Some(failure.hint));
+        self.ok = false;
+        let Failure { message, hint, .. } = failure.clone();
+        self.failed.get_or_insert(failure);
+        self.add(name, Verdict::Problem, message, Some(hint));
     }
 
     fn add(&mut self, name: &'static str, status: Verdict, message: String, hint: Option<String>) {
@@ -119,8 +125,9 @@ impl Report {
             Ok(session) => session,
             Err(failure) => return self.problem("session", failure),
         };
-        self.look_at_lock(world, session.key());
         let status = match session.status() {
+            // Asking for the lock makes its file: not where there is nothing to lock.
+            Ok(status) if status.revision.is_some() => self.look_at_lock(world, &session, status),
             Ok(status) => status,
             Err(error) => return self.problem("session", error.into()),
         };
@@ -135,28 +142,39 @@ impl Report {
             };
             self.note("session", what, "sign in: cotter import FILE");
         }
-        if status.held {
-            let what = "the newest tokens failed a check and are not handed out";
-            self.problem("session", Failure::new(Code::Protocol, what));
+        if let Some(failure) = status::held(&session, &status) {
+            self.problem("session", failure);
         }
         if let Some(pending) = status.pending_rotation {
             let pending = Pending::new(&pending);
             let since = pending.since.clone();
             self.pending_rotation = Some(pending);
-            self.note(
-                "rotation",
-                format!("a refresh of {since} was cut off; whether the server did it is unknown"),
-                "nothing now: it is tried again when the access token has ended; \
-                 if the server then refuses, sign in again",
-            );
+            if self.lock_holder.is_some() {
+                let what = format!("a refresh begun at {since} is under way");
+                self.note("rotation", what, "nothing: who has the lock brings it to its end");
+            } else {
+                let what = format!(
+                    "a refresh of {since} was cut off; whether the server did it is unknown"
+                );
+                let hint = "nothing now: it is tried again when the access token has ended; \
+                            if the server then refuses, sign in again";
+                self.note("rotation", what, hint);
+            }
         } else {
             self.fine("rotation", "no refresh is pending");
         }
     }
 
-    fn look_at_lock(&mut self, world: &World<'_>, key: &cotter::StoreKey) {
+    /// Also answers how the session stands, read again under the lock where that tells more.
+    fn look_at_lock(&mut self, world: &World<'_>, session: &Session, status: Status) -> Status {
+        let key = session.key();
+        let mut newer = None;
         match world.store.try_lease(key, Duration::from_secs(1)) {
             Ok(LeaseAnswer::Granted(lease)) => {
+                // While this process has the lock, what is not finished is not under way either.
+                if status.pending_rotation.is_some() {
+                    newer = session.status().ok();
+                }
                 // A lease that nobody gives back ends with this process.
                 let _ = world.store.release(key, lease.owner);
                 self.fine("lock", "free");
@@ -177,6 +195,7 @@ impl Report {
             Ok(LeaseAnswer::Unsupported) => self.fine("lock", "the store belongs to one process"),
             Err(error) => self.problem("lock", error.into()),
         }
+        newer.unwrap_or(status)
     }
 
     fn ask_server(&mut self, settings: &Settings, provider: &Provider) {
@@ -187,11 +206,12 @@ impl Report {
         let answer = match client.send(request, settings.timeout.min(PATIENCE)) {
             Ok(answer) => answer,
             Err(error) if error.is_config() => {
-                let failure = Failure::new(Code::Config, error.to_string());
+                let failure = Failure::new(Code::Config, failure::chain(&error));
                 return self.problem("server", failure);
             }
             Err(error) => {
-                let what = format!("{} cannot be reached: {error}", provider.address());
+                let why = failure::chain(&error);
+                let what = format!("{} cannot be reached: {why}", provider.address());
                 let failure = Failure::new(Code::Unavailable, what)
                     .with_hint("check the network, HTTPS_PROXY and --base-url");
                 return self.problem("server", failure);

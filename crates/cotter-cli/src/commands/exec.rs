@@ -17,7 +17,7 @@ pub(super) fn run(settings: &Settings, command: &[OsString]) -> Result<ExitCode,
     };
     let world = World::need(settings)?;
     let session = world.session()?;
-    let granted = token::access(&session, None, false);
+    let granted = token::access(&session);
     world.progress.done();
     // A lost session ends here: behind the other program's exit code nobody would hear of it.
     world.make_durable(&session)?;
@@ -31,7 +31,7 @@ pub(super) fn run(settings: &Settings, command: &[OsString]) -> Result<ExitCode,
     // A database that one process owns is free again for what the child may do.
     drop((token, session, world));
     let error = become_it(child)?;
-    Ok(not_run(settings, &text::printable(&program.to_string_lossy()), &error))
+    Ok(not_run(settings, &text::file(program), &error))
 }
 
 /// Gives why it did not work.

@@ -37,14 +37,16 @@ pub(super) fn run(settings: &Settings, all: bool, everything: bool) -> Result<Ex
             gone.push(settings.session.clone());
         }
     }
-    if let Some(failure) = failed {
-        return Err(failure);
-    }
     let answer = Answer { signed_out: gone };
-    output::answer(settings, &answer, || match answer.signed_out.as_slice() {
-        [] => "nobody was signed in\n".to_owned(),
-        names => {
-            names.iter().map(|name| format!("signed out: {}\n", text::printable(name))).collect()
-        }
-    })
+    // Who was forgotten is said also where that did not go well for all.
+    if failed.is_none() || !answer.signed_out.is_empty() {
+        output::answer(settings, &answer, || match answer.signed_out.as_slice() {
+            [] => "nobody was signed in\n".to_owned(),
+            names => names
+                .iter()
+                .map(|name| format!("signed out: {}\n", text::printable(name)))
+                .collect(),
+        })?;
+    }
+    failed.map_or(Ok(ExitCode::SUCCESS), Err)
 }

@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use cotter::{Clock as _, Status, SystemClock, Timestamp};
+use cotter::blocking::Session;
+use cotter::{Clock as _, ErrorKind, Status, SystemClock, Timestamp};
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::output;
 use crate::settings::Settings;
 use crate::stores::{self, Place};
@@ -29,8 +30,9 @@ pub(super) struct Report {
     pub(super) pending_rotation: Option<Pending>,
     #[serde(skip)]
     ends: Option<Timestamp>,
+    /// Not in the JSON, whose members are laid down: a strict reader may refuse another one.
     #[serde(skip)]
-    held: bool,
+    held: Option<Failure>,
 }
 
 /// A refresh whose outcome is not known.
@@ -63,7 +65,7 @@ impl Report {
             revision: status.revision.map(|revision| revision.counter),
             pending_rotation: status.pending_rotation.as_ref().map(Pending::new),
             ends: status.access_expires_at,
-            held: status.held,
+            held: None,
         })
     }
 
@@ -97,15 +99,11 @@ impl Report {
             lines.push(("revision", revision.to_string()));
         }
         if let Some(pending) = &self.pending_rotation {
-            let what =
-                format!("a refresh of {} was cut off; its outcome is unknown", pending.since);
-            lines.push(("pending", what));
+            // Whether somebody is at it only the lock tells, which is not asked here.
+            lines.push(("pending", format!("a refresh begun at {}, not finished", pending.since)));
         }
-        if self.held {
-            lines.push((
-                "held",
-                "the newest tokens failed a check and are not handed out".to_owned(),
-            ));
+        if let Some(held) = &self.held {
+            lines.push(("held", format!("{}; {}", held.message, held.hint)));
         }
         lines.into_iter().map(|(name, value)| format!("{name:<13} {value}\n")).collect()
     }
@@ -114,12 +112,30 @@ impl Report {
 pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
     let report = match World::open(settings)? {
         Some(world) => {
-            let status = world.session()?.status()?;
-            Report::new(settings, &status, world.place)?
+            let session = world.session()?;
+            let status = session.status()?;
+            let held = held(&session, &status);
+            Report { held, ..Report::new(settings, &status, world.place)? }
         }
         None => Report::new(settings, &Status::signed_out(), stores::nowhere(settings)?)?,
     };
     output::answer(settings, &report, || report.to_text())
+}
+
+/// Why the newest tokens are not handed out, if so.
+pub(super) fn held(session: &Session, status: &Status) -> Option<Failure> {
+    if !status.held {
+        return None;
+    }
+    // A plain read of the refresh token is refused where the reason forbids to use it, and names it.
+    let why = session.refresh_token().err().filter(|error| error.kind() == ErrorKind::Protocol);
+    Some(why.map_or_else(
+        || {
+            let what = "the newest tokens failed a check and are not handed out";
+            Failure::new(Code::Protocol, what)
+        },
+        Failure::from,
+    ))
 }
 
 /// The store in one line.

@@ -4,12 +4,13 @@ use core::time::Duration;
 use std::process::ExitCode;
 
 use cotter::blocking::Session;
-use cotter::{AccessToken, Clock as _, IdToken, SystemClock};
+use cotter::{AccessToken, Error, ErrorKind, SignInReason};
+use zeroize::Zeroizing;
 
 use crate::failure::{Code, Failure};
 use crate::output;
 use crate::settings::{self, Settings};
-use crate::world::World;
+use crate::world::{SHORT_LIVED, World};
 
 /// Which token is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,50 +29,88 @@ pub(super) fn run(
     let min_ttl = min_ttl.map(|given| settings::duration("--min-ttl", given)).transpose()?;
     let world = World::need(settings)?;
     let session = world.session()?;
-    let granted = match which {
-        Which::Refresh => {
-            output::secret_line(session.refresh_token()?.expose())?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        Which::Access => access(&session, min_ttl, force).map(|token| token.expose().to_owned()),
-        Which::Id => id(&session, min_ttl, force).map(|token| token.expose().to_owned()),
-    };
+    if which == Which::Refresh {
+        output::secret_line(session.refresh_token().map_err(without_refresh_token)?.expose())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let granted = grant(&session, which, min_ttl, force);
     world.progress.done();
     // A token is good whether or not it could be stored; that it could not is said all the same.
     let durable = world.make_durable(&session);
-    let token = zeroize::Zeroizing::new(granted.map_err(|failure| match failure.code {
-        Code::Config if min_ttl.is_some() => failure.with_hint("ask for less with --min-ttl"),
-        _ => failure,
-    })?);
+    let (token, shorter) = granted?;
+    if let Some(why) = shorter {
+        // That none lives so long is all there is to say; anything else may be over tomorrow.
+        let what = match why.code {
+            Code::Config => SHORT_LIVED.to_owned(),
+            _ => format!("this token does not live as long as was asked for: {}", why.message),
+        };
+        output::warn(settings, &what);
+    }
     output::secret_line(&token)?;
     durable.map(|()| ExitCode::SUCCESS)
 }
 
-pub(super) fn access(
+/// A token that works now.
+pub(super) fn access(session: &Session) -> Result<AccessToken, Failure> {
+    Ok(session.access_token()?)
+}
+
+/// A token, and why it lives shorter than it was to, if so.
+type Granted = (Zeroizing<String>, Option<Failure>);
+
+fn grant(
     session: &Session,
+    which: Which,
     min_ttl: Option<Duration>,
     force: bool,
-) -> Result<AccessToken, Failure> {
+) -> Result<Granted, Failure> {
     if force {
-        session.refresh()?;
+        session.refresh().map_err(without_refresh_token)?;
     }
-    Ok(match min_ttl {
-        Some(span) => session.access_token_valid_for(span)?,
-        None => session.access_token()?,
+    let Some(span) = min_ttl else { return Ok((usable(session, which)?, None)) };
+    let lasting = match which {
+        Which::Id => session.id_token_valid_for(span).map(|token| secret(token.expose())),
+        _ => session.access_token_valid_for(span).map(|token| secret(token.expose())),
+    };
+    lasting.map(|token| (token, None)).or_else(|error| {
+        if is_refusal(&error) {
+            return Err(error.into());
+        }
+        // Whatever else keeps a longer one away, one that works is handed out.
+        let at_hand = session.cached_access_token().filter(|_| which == Which::Access);
+        let at_hand = at_hand.map(|token| secret(token.expose()));
+        match at_hand.map_or_else(|| usable(session, which), Ok) {
+            Ok(token) => Ok((token, Some(without_refresh_token(error)))),
+            Err(_) => Err(error.into()),
+        }
     })
 }
 
-fn id(session: &Session, min_ttl: Option<Duration>, force: bool) -> Result<IdToken, Failure> {
-    if force {
-        session.refresh()?;
+fn usable(session: &Session, which: Which) -> Result<Zeroizing<String>, Error> {
+    match which {
+        Which::Id => session.id_token().map(|token| secret(token.expose())),
+        _ => session.access_token().map(|token| secret(token.expose())),
     }
-    let token = session.id_token()?;
-    let Some(span) = min_ttl else { return Ok(token) };
-    let wanted = SystemClock::new().now().wall.saturating_add(span);
-    let ends = token.claims().ok().and_then(|claims| claims.expires_at());
-    if force || ends.is_none_or(|ends| ends >= wanted) {
-        return Ok(token);
+}
+
+fn secret(token: &str) -> Zeroizing<String> {
+    Zeroizing::new(token.to_owned())
+}
+
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Denied
+            | ErrorKind::SignInRequired(SignInReason::Refused | SignInReason::RotationLost)
+    )
+}
+
+/// That there is no refresh token says nothing of the access token where nobody asked for that one.
+fn without_refresh_token(error: Error) -> Failure {
+    match error.kind() {
+        ErrorKind::SignInRequired(SignInReason::NoRefreshToken) => {
+            Failure::new(Code::SignInRequired, "there is no refresh token")
+        }
+        _ => error.into(),
     }
-    session.refresh()?;
-    Ok(session.id_token()?)
 }
