@@ -17,6 +17,14 @@ need python3 python3
 python3 -c 'import venv, ensurepip' 2>/dev/null || need python3-venv-missing python3-venv
 need node nodejs
 need npm npm
+# Debian 12 has Node 18, and the foreign clients and servers want 20; the registry has it as a package.
+if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
+    newer=$(mktemp -d)
+    trap 'rm -rf "$newer"' EXIT
+    npm install --silent --no-audit --no-fund --prefix "$newer" node@20
+    export PATH="$newer/node_modules/node/bin:$PATH"
+    node --version
+fi
 
 scripts=(
     tests/foreign/emulator-clients.sh

@@ -83,7 +83,7 @@ powerset="echo 'features together: ${POWERSET:-all, no limit of depth}'
 cargo hack check --feature-powerset ${POWERSET:+$POWERSET }--no-dev-deps -p cotter -p cotter-session 2>&1 | tail -2"
 part powerset '^features together|^info: running|^error' "$powerset"
 # The whole program; its cipher is C and assembly.
-windows="command -v x86_64-w64-mingw32-gcc || apt-get install -y -qq --no-install-recommends gcc-mingw-w64-x86-64
+windows="command -v x86_64-w64-mingw32-gcc || { apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc-mingw-w64-x86-64; }
 rustup -q target add x86_64-pc-windows-gnu
 AWS_LC_SYS_PREBUILT_NASM=1 cargo check --locked --target x86_64-pc-windows-gnu -p cotter -p cotter-cli --all-features"
 part windows '^ *Finished|^error' "$windows"

@@ -99,7 +99,8 @@ async fn until(what: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn rule_01_what_a_dropped_runtime_was_about_to_store_is_stored_under_the_next_one() {
-    let world = World::new();
+    // On a store that others share, where somebody looks now and then.
+    let world = World::on(Memory::shared_with_clock);
     let session = world.keeper().session("ada").unwrap();
     let gate = Gate::new();
     let first = std::thread::spawn({
@@ -122,6 +123,7 @@ async fn rule_01_what_a_dropped_runtime_was_about_to_store_is_stored_under_the_n
     });
     first.join().unwrap();
     gate.open();
+    world.pass(6);
     assert!(session.status().await.unwrap().unpersisted);
     assert_eq!(session.access_token().await.unwrap().expose(), "at-2");
     let left = session.shutdown(Duration::from_secs(5)).await;
@@ -305,6 +307,27 @@ async fn rule_15_a_fresh_token_is_served_whatever_the_store_says() {
 }
 
 #[tokio::test]
+async fn rule_18_who_rested_because_there_was_a_usable_token_rests_no_longer_than_it_is() {
+    let world = World::new();
+    let session = world.keeper().session("ada").unwrap();
+    session.sign_in(tokens(1)).await.unwrap();
+    world.pass(3560);
+    world.server.lost();
+    assert_eq!(session.access_token().await.unwrap().expose(), "at-1");
+    until(|| !session.is_refreshing()).await;
+    world.pass(2);
+    // The token may be spent: nobody sends it while this one is usable.
+    assert_eq!(session.access_token().await.unwrap().expose(), "at-1");
+    until(|| !session.is_refreshing()).await;
+    assert_eq!(world.server.count(), 1);
+    // Then a resource server refuses it.
+    world.server.reply(200, set(2));
+    let refused = AccessToken::new("at-1");
+    assert_eq!(session.refresh_rejected(&refused).await.unwrap().expose(), "at-2");
+    assert_eq!(world.server.count(), 2);
+}
+
+#[tokio::test]
 async fn rule_19_after_a_shutdown_no_session_flies_not_even_one_that_was_not_in_memory() {
     let world = World::new();
     world.keeper().session("ada").unwrap().sign_in(tokens(1)).await.unwrap();
@@ -317,6 +340,23 @@ async fn rule_19_after_a_shutdown_no_session_flies_not_even_one_that_was_not_in_
     assert!(threads.shutdown(Duration::from_secs(1)).is_clean());
     assert!(threads.session("ada").unwrap().access_token().is_err());
     assert_eq!(world.server.count(), 0);
+}
+
+#[test]
+fn rule_19_a_shutdown_stores_what_is_kept_and_exchanges_nothing_for_it() {
+    let world = World::new();
+    let keeper = world.threads();
+    let session = keeper.session("ada").unwrap();
+    session.sign_in(tokens(1)).unwrap();
+    world.pass(3601);
+    world.grants_into_a_full_store(2);
+    session.access_token().unwrap();
+    world.pass(3601);
+    world.store.heal();
+    let left = keeper.shutdown(Duration::from_secs(1));
+    assert!(left.is_clean(), "{left:?}");
+    assert_eq!(session.refresh_token().unwrap().expose(), "rt-2");
+    assert_eq!(world.server.count(), 1);
 }
 
 #[test]

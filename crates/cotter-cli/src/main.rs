@@ -102,9 +102,12 @@ fn usage(error: &clap::Error, args: &[OsString]) -> Failure {
     }
     // What was typed in the wrong place may be a token; clap shows what is not UTF-8 the same way.
     for arg in args.iter().map(|arg| arg.to_string_lossy()) {
-        let kept = text::unless_long(&arg);
-        if kept != arg {
-            message = message.replace(&*arg, kept);
+        let value = arg.split_once('=').map_or("", |(_, value)| value);
+        for typed in [&*arg, value] {
+            let kept = text::unless_long(typed);
+            if kept != typed {
+                message = message.replace(typed, kept);
+            }
         }
     }
     let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));

@@ -30,7 +30,7 @@ const QUICK: Duration = Duration::from_millis(700);
 /// How long the program goes on trying to store what was granted, before it gives the session up.
 const KEEP_TRYING: Duration = Duration::from_secs(30);
 
-pub(crate) const SHORT_LIVED: &str = "the server's tokens do not live as long as was asked for";
+const SHORT_LIVED: &str = "the server's tokens do not live as long as was asked for";
 
 /// The store, and the sessions in it.
 #[derive(Debug)]

@@ -171,6 +171,7 @@ impl View {
         match &goal.force {
             Force::No => fresh && self.lasts(goal, boot),
             Force::Now => false,
+            Force::Keep => true,
             Force::Rejected(token) => {
                 self.serves(goal, boot)
                     && self.access.as_ref().is_some_and(|shown| shown.token != *token)
@@ -185,6 +186,7 @@ impl View {
         match &goal.force {
             Force::No => usable && self.lasts(goal, boot),
             Force::Now => false,
+            Force::Keep => usable,
             Force::Rejected(token) => {
                 usable && self.access.as_ref().is_some_and(|shown| shown.token != *token)
             }
@@ -222,7 +224,7 @@ impl View {
             ))
         };
         match &goal.force {
-            Force::Now => None,
+            Force::Now | Force::Keep => None,
             Force::Rejected(token)
                 if access.token == *token || access.usable_until == BootTime::PAST =>
             {
@@ -271,6 +273,8 @@ pub enum Force {
     No,
     /// Exchange now.
     Now,
+    /// None: only what could not be stored yet is to be stored.
+    Keep,
     /// This access token was refused by a resource server: another one.
     Rejected(AccessToken),
 }
@@ -318,6 +322,12 @@ impl Goal {
         Self { force: Force::Now, ..Self::default() }
     }
 
+    /// That what could not be stored yet is stored, and nothing else.
+    #[must_use]
+    pub fn keep() -> Self {
+        Self { force: Force::Keep, ..Self::default() }
+    }
+
     /// Another access token than this one.
     #[must_use]
     pub fn instead_of(rejected: AccessToken) -> Self {
@@ -351,6 +361,8 @@ pub struct Trouble {
     pub asked: bool,
     /// How many failures there were in a row.
     pub failures: u32,
+    /// Whether nobody tries only because there is a usable token.
+    pub resting: bool,
 }
 
 /// What to do for a caller, judged from memory alone.

@@ -72,6 +72,35 @@ fn rule_01_what_is_stored_only_after_its_end_is_refreshed_like_any_other() {
 }
 
 #[test]
+fn rule_01_storing_what_was_kept_exchanges_nothing_however_old_it_is() {
+    let (mut world, mut process) = unpersisted(true);
+    world.seconds(3700);
+    process.acquire(&mut world, Goal::keep()).unwrap();
+    assert_eq!((world.stored_refresh().as_str(), world.lease), ("r2", None));
+    assert_eq!(process.events, [Event::Persisted]);
+    assert_eq!(world.sent, ["r1"]);
+    // Nor where another sign-in has taken its place meanwhile, under whose lease it does nothing.
+    let (mut world, mut process) = unpersisted(true);
+    Process::new(Rotation::Strict).sign_in(&mut world, set("b1", "s1"), 2);
+    world.seconds(3700);
+    let _ = process.acquire(&mut world, Goal::keep());
+    assert_eq!((world.sent.as_slice(), world.lease), (&["r1".to_owned()][..], None));
+}
+
+#[test]
+fn rule_02_a_flight_that_resumes_takes_a_lease_of_its_own_before_it_sends() {
+    let (mut world, mut process) = unpersisted(true);
+    // The lease that was kept is gone: a sign-in gave it back, and somebody else has it now.
+    Process::new(Rotation::Strict).sign_in(&mut world, set("b1", "s1"), 2);
+    world.lease = Some(99);
+    world.seconds(3700);
+    let error = process.acquire(&mut world, Goal::access()).unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert_eq!(world.sent, ["r1"], "it waits, and sends nothing");
+    assert_eq!(world.lease, Some(99));
+}
+
+#[test]
 fn rule_03_a_grant_is_not_given_up_for_a_record_that_cannot_be_read() {
     for kind in [StoreErrorKind::KeyMissing, StoreErrorKind::Damaged, StoreErrorKind::Locked] {
         let (mut world, mut process) = expired(Rotation::Strict);
@@ -115,6 +144,19 @@ fn rule_04_another_users_set_ends_the_exchanges_even_without_a_refresh_token() {
     }
     assert_eq!(world.sent.len(), 1, "nothing further is exchanged");
     assert_eq!(world.stored_refresh(), "r1");
+    // Nor is theirs handed out where it could not even be stored.
+    let (mut world, mut process) = (World::new(), Process::new(Rotation::Strict));
+    process.sign_in(&mut world, login.parse().unwrap(), 1);
+    world.seconds(3601);
+    let theirs =
+        format!(r#"{{"access_token":"x","id_token":"{}","refresh_token":"their"}}"#, whose("eve"));
+    world.replies.push_back(Reply::Body(200, theirs));
+    for save in 3..=5 {
+        world.saving.insert(save, Saving::Fails(StoreErrorKind::Full));
+    }
+    process.acquire(&mut world, Goal::access()).unwrap_err();
+    let refused = process.kept.as_ref().unwrap().refresh_token().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Protocol);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex};
 
 use cotter_core::{
-    Ask, ErrorKind, Event, Goal, Handed, Now, Rotation, SecretBytes, Send, Step, TransportError,
-    Unfit, Verified, Verify, flow,
+    Ask, ErrorKind, Event, Goal, Handed, Now, Rotation, SecretBytes, Send, Step, StoreErrorKind,
+    TransportError, Unfit, Verified, Verify, flow,
 };
 use support::{Process, Reply, World, grant, set};
 
@@ -183,4 +183,22 @@ fn an_access_token_for_others_is_not_ours_to_verify() {
     world.replies.push_back(grant("opaque", "r2"));
     process.acquire(&mut world, Goal::access()).unwrap();
     assert!(verifier.1.lock().unwrap()[0].access_token.is_none());
+}
+
+#[test]
+fn rule_04_a_set_that_waits_for_its_keys_is_judged_however_late_it_is_stored() {
+    let (mut world, mut process, _) = verifying(with_keys);
+    world.seconds(60);
+    world.replies.extend([grant("a2", "r2"), body("good")]);
+    for save in 3..=5 {
+        world.saving.insert(save, support::Saving::Fails(StoreErrorKind::Full));
+    }
+    process.acquire(&mut world, Goal::access()).unwrap_err();
+    assert_eq!(process.events, [Event::Unpersisted], "and not judged yet");
+    // A session keeps it, and gives the flight that stores it a copy.
+    let copy = process.kept.as_ref().unwrap().duplicate();
+    process.kept = Some(copy);
+    assert_eq!(process.acquire(&mut world, Goal::access()).unwrap(), "a2");
+    assert_eq!(world.stored().held, None);
+    assert_eq!(world.sent, ["r1", "revoke"], "one exchange, and the keys");
 }

@@ -49,7 +49,7 @@ impl Default for RemotePolicy {
 impl RemotePolicy {
     /// The shortest cool-down there is.
     pub const MIN_COOL_DOWN: Duration = Duration::from_secs(10);
-    const MAX_BACK_OFF: Duration = Duration::from_secs(300);
+    const MAX_BACK_OFF: Duration = Duration::from_secs(60);
 
     /// How long an answer with these headers is fresh (RFC 9111 section 4.2).
     ///

@@ -152,7 +152,8 @@ impl<F: Flight> Entry<F> {
     /// Whether nothing but the view would be lost by forgetting this entry (rule 22).
     pub(crate) fn is_idle(&self, boot: BootTime) -> bool {
         let state = self.lock();
-        let paused = state.memory.trouble.as_ref().is_some_and(|trouble| boot < trouble.until);
+        let trouble = state.memory.trouble.as_ref();
+        let paused = trouble.is_some_and(|trouble| !trouble.resting && boot < trouble.until);
         state.flight.is_none() && state.kept.is_none() && !paused
     }
 
@@ -161,8 +162,8 @@ impl<F: Flight> Entry<F> {
     }
 
     /// The newest refresh token, if it is in memory only: the stored one is spent.
-    pub(crate) fn kept_refresh_token(&self) -> Option<RefreshToken> {
-        self.lock().kept.as_ref().and_then(Unpersisted::refresh_token)
+    pub(crate) fn kept_refresh_token(&self) -> Option<Result<RefreshToken, Error>> {
+        self.lock().kept.as_ref().map(Unpersisted::refresh_token)
     }
 
     pub(crate) fn flight(&self) -> Option<Arc<F>> {
@@ -187,7 +188,10 @@ impl<F: Flight> Entry<F> {
             (Verdict::Fail(error), _) => return Turn::Fail(error),
             // Only what stands in a view is served.
             (Verdict::Serve, Some(view)) => return Turn::Serve(view),
-            (Verdict::Look, Some(view)) if state.looking || state.flight.is_some() => {
+            // Nor is there anything to look for where the store has yet to take what is newer.
+            (Verdict::Look, Some(view))
+                if state.looking || state.flight.is_some() || state.kept.is_some() =>
+            {
                 if view.serves(goal, boot) {
                     return Turn::Serve(view);
                 }
@@ -235,7 +239,7 @@ impl<F: Flight> Entry<F> {
             return None;
         }
         let kept = state.kept.as_ref()?.duplicate();
-        let flight = Arc::new(make(Goal::access(), state.generation));
+        let flight = Arc::new(make(Goal::keep(), state.generation));
         state.flight = Some(Arc::clone(&flight));
         let ticket = state.ticket(self.view.load_full(), Some(kept));
         Some((flight, ticket))
@@ -371,6 +375,8 @@ impl<F: Flight> Entry<F> {
         let mut state = self.lock();
         let shown = self.view.load_full();
         if let Some(view) = shown.and_then(|view| view.without_access(token)) {
+            // Who rested because there was a usable token has none any more.
+            state.memory.trouble.take_if(|trouble| trouble.resting);
             state.memory.rejected = Some(Fingerprint::of(token.expose()));
             self.view.store(Some(Arc::new(view)));
         }

@@ -98,15 +98,15 @@ impl Session {
         let name = entry.name_shared();
         let turn = shared.turnstile(&name).lock().await;
         let token = fingerprint(&tokens);
+        let sign_in = SignIn { tokens, lineage: shared.common.lineage()? };
         if token.is_some_and(|token| !shared.map.claim(&name, token)) {
             return Err(held_elsewhere());
         }
         let old = entry.refresh_fingerprint();
-        let sign_in = SignIn { tokens, lineage: shared.common.lineage()? };
         let step = flow::sign_in(cx, sign_in, shared.world.clock.now());
         let outcome = drive(step, &shared.world, |_| ()).await;
         if let Err(error) = outcome.result {
-            shared.map.holds(&name, token, old);
+            shared.map.holds(&name, token, entry.refresh_fingerprint());
             return Err(error);
         }
         if let Some(publication) = &outcome.publish {
@@ -179,7 +179,7 @@ impl Session {
     /// `SignInRequired` if there is none; `Store` if it cannot be read.
     pub async fn refresh_token(&self) -> Result<RefreshToken, Error> {
         match self.entry.kept_refresh_token() {
-            Some(token) => Ok(token),
+            Some(answer) => answer,
             None => {
                 let cx = self.shared.common.context(self.entry.key());
                 let step = flow::refresh_token(cx, self.entry.memory());

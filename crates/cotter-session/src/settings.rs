@@ -8,8 +8,8 @@ use cotter_core::device::DeviceSeed;
 use cotter_core::flow::{Context, Enrolment};
 use cotter_core::login::{ENTROPY, HostedPage, PendingLogin, SignedIdentity, User};
 use cotter_core::{
-    Capabilities, Clock, Entropy, Error, Fingerprint, Handed, Lineage, Now, OAuthToken, Policy,
-    Provider, Rotation, Step, StoreKey, Verified, Verify,
+    Ask, Capabilities, Clock, Entropy, Error, Fingerprint, Handed, Lineage, Now, OAuthToken,
+    Policy, Provider, Rotation, Step, StoreKey, Verified, Verify,
 };
 use zeroize::Zeroizing;
 
@@ -76,8 +76,26 @@ struct Careful(Arc<dyn Verify>);
 
 impl Verify for Careful {
     fn verify(&self, tokens: Handed, now: Now) -> Step<Verified> {
-        catch_unwind(AssertUnwindSafe(|| self.0.verify(tokens, now)))
-            .unwrap_or(Step::Done(Verified::Unsound("verifier_panicked")))
+        careful(catch_unwind(AssertUnwindSafe(|| self.0.verify(tokens, now))))
+    }
+}
+
+fn careful(step: std::thread::Result<Step<Verified>>) -> Step<Verified> {
+    match step {
+        Err(_) => Step::Done(Verified::Unsound("verifier_panicked")),
+        Ok(Step::Send(ask)) => {
+            let (request, then) = ask.split();
+            Step::Send(Ask::new(request, |now, reply| {
+                careful(catch_unwind(AssertUnwindSafe(|| then.answer(now, reply))))
+            }))
+        }
+        Ok(Step::Sleep(ask)) => {
+            let (pause, then) = ask.split();
+            Step::Sleep(Ask::new(pause, |now, ()| {
+                careful(catch_unwind(AssertUnwindSafe(|| then.answer(now, ()))))
+            }))
+        }
+        Ok(step) => step,
     }
 }
 

@@ -63,7 +63,16 @@ impl Locks {
             prepare(&self.folder)?;
             self.there.store(true, Ordering::Relaxed);
         }
-        open_private(&self.folder.join(name)).map_err(|error| io_error(error, message))
+        let path = self.folder.join(name);
+        let opened = match open_private(&path) {
+            // A sign-out of the desktop, or whoever tidies up, has taken the folder away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                prepare(&self.folder)?;
+                open_private(&path)
+            }
+            opened => opened,
+        };
+        opened.map_err(|error| io_error(error, message))
     }
 
     /// Never waits.
@@ -117,14 +126,47 @@ impl Locks {
     }
 }
 
-/// The user's own folder for lock files: `cotter` in `$XDG_RUNTIME_DIR`, else one in the folder for
+/// The user's own folder for lock files: `cotter` in `$XDG_RUNTIME_DIR`, or in the folder that this
+/// variable names in a session of the user's, for jobs that run without it; else one in the folder for
 /// temporary files that carries the user's number.
 #[must_use]
 pub fn runtime_folder() -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(folder) if !folder.is_empty() => Path::new(&folder).join("cotter"),
-        _ => std::env::temp_dir().join(personal_name()),
-    }
+    folder_in(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), sessions_folder)
+}
+
+fn folder_in(named: Option<PathBuf>, session: impl FnOnce() -> Option<PathBuf>) -> PathBuf {
+    // A relative one is to be ignored (XDG base directories), and so is another user's, which `su` and
+    // `sudo` may leave in the environment.
+    let named = named.filter(|folder| folder.is_absolute() && is_ours(folder));
+    let session = named.or_else(session);
+    session.map_or_else(|| temporary().join(personal_name()), |folder| folder.join("cotter"))
+}
+
+/// Where systemd keeps what `XDG_RUNTIME_DIR` names: a job of cron's is to find the same locks.
+#[cfg(target_os = "linux")]
+fn sessions_folder() -> Option<PathBuf> {
+    let folder = Path::new("/run/user").join(rustix::process::getuid().as_raw().to_string());
+    is_ours(&folder).then_some(folder)
+}
+
+fn is_ours(folder: &Path) -> bool {
+    check(fs::symlink_metadata(folder)).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sessions_folder() -> Option<PathBuf> {
+    None
+}
+
+/// `TMPDIR` differs from shell to shell on Linux; locks must not.
+#[cfg(target_os = "linux")]
+fn temporary() -> PathBuf {
+    PathBuf::from("/tmp")
+}
+
+#[cfg(not(target_os = "linux"))]
+fn temporary() -> PathBuf {
+    std::env::temp_dir()
 }
 
 #[cfg(unix)]
@@ -166,7 +208,7 @@ fn check(found: io::Result<fs::Metadata>) -> Result<(), StoreError> {
         StoreErrorKind::Forbidden,
         "the folder for lock files is a link, another user's, or open for others to write",
     )
-    .with_hint("name a folder that is yours alone"))
+    .with_hint("it has to be yours alone; XDG_RUNTIME_DIR says where it is made"))
 }
 
 fn open_private(path: &Path) -> io::Result<File> {
@@ -228,5 +270,36 @@ mod tests {
         drop(cas);
         assert!(locks.cas("name", Instant::now()).is_ok());
         drop(inherited);
+    }
+
+    #[test]
+    fn a_folder_that_is_taken_away_is_made_again() {
+        let run = tempfile::tempdir().unwrap();
+        let folder = run.path().join("cotter");
+        let locks = Locks::open(folder.clone()).unwrap();
+        drop(locks.cas("name", Instant::now()).unwrap());
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(matches!(locks.try_lease("name"), Ok(LeaseAnswer::Granted(_))));
+        assert!(folder.is_dir());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_cron_job_and_a_desktop_find_the_same_locks() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let run = tempfile::tempdir().unwrap();
+        let own = || Some(run.path().to_owned());
+        let desktop = folder_in(own(), || None);
+        assert_eq!(desktop, run.path().join("cotter"));
+        assert_eq!(folder_in(None, own), desktop);
+        // What is relative, gone, or open to others names no folder.
+        let open = tempfile::tempdir().unwrap();
+        fs::set_permissions(open.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        for odd in [Path::new(""), Path::new("run"), Path::new("/nowhere"), open.path()] {
+            assert_eq!(folder_in(Some(odd.to_owned()), own), desktop, "{odd:?}");
+        }
+        let nowhere = folder_in(None, || None);
+        assert!(nowhere.is_absolute() && nowhere.ends_with(personal_name()), "{nowhere:?}");
     }
 }

@@ -21,7 +21,7 @@
 //! The environment counts: `HTTPS_PROXY` (or `ALL_PROXY`) and `NO_PROXY` when the transport is
 //! built, `SSL_CERT_FILE` in place of the system's certificates.
 //!
-//! A response may have a body of 64 KiB, a head of 64 KiB, and 128 KiB in all, with everything that
+//! A response may have a body of 64 KiB, a head of 64 KiB, and 512 KiB in all, with everything that
 //! stands between and after (interim responses, sizes of chunks, trailers): more is not read.
 //!
 //! Where ureq's feature `gzip`, `brotli` or `charset` is switched on by anybody in the tree, a body

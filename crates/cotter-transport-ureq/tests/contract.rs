@@ -11,3 +11,10 @@ fn what_stands_between_head_and_body_has_an_end_too() {
     let subject = cotter_testkit::transport::Subject::blocking(|| transport);
     cotter_testkit::transport::clauses::endless_framing_is_not_read_on(&subject);
 }
+
+#[test]
+fn rule_08_an_untrusted_certificate_gets_nothing() {
+    let transport = Ureq::builder().no_proxy().build().unwrap();
+    let subject = cotter_testkit::transport::Subject::blocking(|| transport);
+    cotter_testkit::transport::clauses::an_untrusted_certificate_gets_nothing(&subject);
+}

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::failure::{Code, Failure};
 use crate::output;
 use crate::settings::{self, Settings};
-use crate::world::{SHORT_LIVED, World};
+use crate::world::World;
 
 /// Which token is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +39,7 @@ pub(super) fn run(
     let durable = world.make_durable(&session);
     let (token, shorter) = granted?;
     if let Some(why) = shorter {
-        // That none lives so long is all there is to say; anything else may be over tomorrow.
-        let what = match why.code {
-            Code::Config => SHORT_LIVED.to_owned(),
-            _ => format!("this token does not live as long as was asked for: {}", why.message),
-        };
-        output::warn(settings, &what);
+        output::warn(settings, &format!("a token that ends sooner is served: {}", why.message));
     }
     output::secret_line(&token)?;
     durable.map(|()| ExitCode::SUCCESS)

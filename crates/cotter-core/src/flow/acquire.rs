@@ -214,6 +214,7 @@ impl Flight {
                 until,
                 asked: false,
                 failures: self.memory.trouble.as_ref().map_or(0, |trouble| trouble.failures),
+                resting: true,
             }));
         }
         self.fail(now, error, None)
@@ -467,6 +468,7 @@ impl Flight {
             until: now.boot.saturating_add(asked.max(own)),
             asked: error.retry_after().is_some_and(|after| after > own),
             failures,
+            resting: false,
         }));
     }
 

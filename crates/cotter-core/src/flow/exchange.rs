@@ -251,11 +251,7 @@ impl Flight {
     fn may_wait(&self, now: Now, pause: Duration) -> bool {
         let served = self.view.as_ref().is_some_and(|view| view.serves(&self.goal, now.boot));
         let needed = pause.saturating_add(self.send_budget() / 4);
-        let lease_lasts = self.lease.as_ref().and_then(|lease| lease.ends_in).is_none_or(|lasts| {
-            let end =
-                self.leased_at.saturating_add(lasts).saturating_sub(SAVE_SHARE.min(lasts / 4));
-            now.boot.saturating_add(needed) < end
-        });
+        let lease_lasts = now.boot.saturating_add(needed) < self.save_by(BootTime::NEVER);
         !served && needed < self.budget_left(now) && lease_lasts
     }
 

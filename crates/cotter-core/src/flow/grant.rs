@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use super::acquire::{Flight, Seen};
 use super::exchange::same_lineage;
+use super::read::refresh_of;
 use super::vouch::vouch;
 use super::{Outcome, Publication};
 use crate::claims::peek;
@@ -71,15 +72,20 @@ impl Unpersisted {
         let seen = Seen { record: grant.seen.record.duplicate(), revision: grant.seen.revision };
         Self(Box::new(Kept {
             flight: flight.clone(),
-            // A verification under way is not begun twice: the set stays held back without it.
-            grant: Grant { seen: Box::new(seen), unjudged: None, ..*grant },
+            grant: Grant {
+                seen: Box::new(seen),
+                unjudged: grant.unjudged.as_ref().map(|unjudged| Box::new(unjudged.duplicate())),
+                ..*grant
+            },
         }))
     }
 
     /// The newest refresh token, which only this process has.
-    #[must_use]
-    pub fn refresh_token(&self) -> Option<RefreshToken> {
-        self.0.grant.seen.record.refresh.as_ref().map(RefreshToken::duplicate)
+    ///
+    /// # Errors
+    /// As for a stored one: `Protocol` if it belongs to a set that is held back as somebody else's.
+    pub fn refresh_token(&self) -> Result<RefreshToken, Error> {
+        refresh_of(&self.0.grant.seen.record)
     }
 
     /// Gives it up, because another sign-in took its place: only the lease is given back.
@@ -112,7 +118,14 @@ struct Grant {
 struct Unjudged {
     set: OAuthToken,
     received: Now,
-    verification: Step<Verified>,
+    /// What was begun; a copy begins it anew.
+    verification: Option<Step<Verified>>,
+}
+
+impl Unjudged {
+    fn duplicate(&self) -> Self {
+        Self { set: self.set.duplicate(), received: self.received, verification: None }
+    }
 }
 
 impl Flight {
@@ -134,6 +147,7 @@ impl Flight {
                 // Its keys have to be fetched first, but the refresh token is kept before that.
                 unfit = Some(Unfit::Unverified);
                 let set = set.duplicate();
+                let verification = Some(verification);
                 unjudged = Some(Box::new(Unjudged { set, received: now, verification }));
             }
         }
@@ -155,6 +169,9 @@ impl Flight {
     /// The refresh token is durable: now the keys may take their time.
     fn judge(self: Box<Self>, now: Now, seen: Box<Seen>, unjudged: Unjudged) -> Step<Outcome> {
         let Unjudged { set, received, verification } = unjudged;
+        let verification = verification
+            .or_else(|| self.cx.verification(&set, now))
+            .unwrap_or(Step::Done(Verified::Undecided));
         let end = self.save_by(now.boot.saturating_add(self.budget_left(now)));
         vouch(verification, now, end, move |now, verified| {
             self.judged(now, seen, set, received, verified)
@@ -226,7 +243,11 @@ impl Flight {
         if view.meets(&self.goal, now.boot) {
             return self.end(Ok(view));
         }
-        // The lease may be old: another is taken.
+        self.anew(now)
+    }
+
+    /// Judges the record anew, under another lease: the one that was kept with a set may be old.
+    fn anew(self: Box<Self>, _: Now) -> Step<Outcome> {
         self.release(|flight| flight.load(Self::before_lease))
     }
 
@@ -292,8 +313,12 @@ impl Flight {
                 );
                 return self.unpersisted(now, grant, error);
             }
-            self.start_over(now)
+            self.go_on_with_theirs(now, &grant)
         }))
+    }
+
+    fn go_on_with_theirs(self: Box<Self>, now: Now, grant: &Grant) -> Step<Outcome> {
+        if grant.resumed { self.anew(now) } else { self.start_over(now) }
     }
 
     /// Signed out during the exchange: the new set is dropped, and revoked where that can be done.
@@ -306,9 +331,10 @@ impl Flight {
     /// harm the other one (rule 25).
     fn superseded(self: Box<Self>, now: Now, grant: &Grant) -> Step<Outcome> {
         if self.cx.provider.revokes_single_tokens() {
-            self.revoke(now, grant, Self::start_over)
+            let then = if grant.resumed { Self::anew } else { Self::start_over };
+            self.revoke(now, grant, then)
         } else {
-            self.start_over(now)
+            self.go_on_with_theirs(now, grant)
         }
     }
 

@@ -39,11 +39,16 @@ fn read_refresh(
     answer: Result<Option<Loaded>, StoreError>,
 ) -> Result<RefreshToken, Error> {
     let Some(loaded) = answer? else { return Err(Error::sign_in_required(memory.absence())) };
-    let record = Record::decode(&loaded.record?)?;
+    refresh_of(&Record::decode(&loaded.record?)?)
+}
+
+/// The refresh token of a record, unless it is another user's or client's.
+pub(super) fn refresh_of(record: &Record) -> Result<RefreshToken, Error> {
     if let Some(unfit @ (Unfit::OtherUser | Unfit::MixedUsers | Unfit::OtherAudience)) = record.held
     {
         let reason = unfit.to_string();
         return Err(Error::protocol(alloc::format!("the newest set is held back: {reason}")));
     }
-    record.refresh.ok_or_else(|| Error::sign_in_required(SignInReason::NoRefreshToken))
+    let token = record.refresh.as_ref().map(RefreshToken::duplicate);
+    token.ok_or_else(|| Error::sign_in_required(SignInReason::NoRefreshToken))
 }

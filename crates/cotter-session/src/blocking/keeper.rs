@@ -147,12 +147,17 @@ pub(super) fn shut_down(
     let mut left: Vec<_> = entries.iter().collect();
     // All in turn: a flight that hangs holds up nobody else's tokens.
     while !clock::until(end).is_zero() {
-        left.retain(|entry| match entry.lead_keeping(Flight::new) {
-            Some((flight, ticket)) => {
-                let _ = flight::fly(shared, entry, &flight, ticket);
-                entry.has_kept()
+        left.retain(|entry| {
+            if clock::until(end).is_zero() {
+                return true;
             }
-            None => entry.flight().is_some(),
+            match entry.lead_keeping(Flight::new) {
+                Some((flight, ticket)) => {
+                    let _ = flight::fly(shared, entry, &flight, ticket);
+                    entry.has_kept()
+                }
+                None => entry.flight().is_some(),
+            }
         });
         let pause = Duration::from_millis(50).min(clock::until(end));
         match left.iter().find_map(|entry| entry.flight()) {

@@ -13,6 +13,7 @@ use cotter_core::{
 use super::drive::drive;
 use super::flight::{self, Flight};
 use super::keeper::{SessionBuilder, Shared, shut_down};
+use crate::clock;
 use crate::entry::{Entry, Turn, access, id};
 use crate::observer::tell;
 use crate::settings::{Shutdown, fingerprint, held_elsewhere};
@@ -90,15 +91,15 @@ impl Session {
         let name = entry.name_shared();
         let turn = shared.turnstile(&name).lock().unwrap_or_else(PoisonError::into_inner);
         let token = fingerprint(&tokens);
+        let sign_in = SignIn { tokens, lineage: shared.common.lineage()? };
         if token.is_some_and(|token| !shared.map.claim(&name, token)) {
             return Err(held_elsewhere());
         }
         let old = entry.refresh_fingerprint();
-        let sign_in = SignIn { tokens, lineage: shared.common.lineage()? };
         let outcome =
             drive(flow::sign_in(cx, sign_in, shared.world.clock.now()), &shared.world, |_| ());
         if let Err(error) = outcome.result {
-            shared.map.holds(&name, token, old);
+            shared.map.holds(&name, token, entry.refresh_fingerprint());
             return Err(error);
         }
         if let Some(publication) = &outcome.publish {
@@ -168,7 +169,7 @@ impl Session {
     /// `SignInRequired` if there is none; `Store` if it cannot be read.
     pub fn refresh_token(&self) -> Result<RefreshToken, Error> {
         match self.entry.kept_refresh_token() {
-            Some(token) => Ok(token),
+            Some(answer) => answer,
             None => {
                 let cx = self.shared.common.context(self.entry.key());
                 drive(flow::refresh_token(cx, self.entry.memory()), &self.shared.world, |_| ())
@@ -247,7 +248,7 @@ impl Session {
     fn reach(&self, goal: &Goal) -> Result<Arc<View>, Error> {
         let (shared, entry) = (&*self.shared, &self.entry);
         // A flight keeps to its budget; what it may add is one exchange and one save.
-        let patience = shared.common.policy.flight_budget.saturating_mul(2);
+        let end = clock::deadline(shared.common.policy.flight_budget.saturating_mul(2));
         // What is in memory only is stored by whoever comes next (rule 1).
         if let Some((flight, ticket)) = entry.lead_keeping(Flight::new) {
             let _ = flight::fly(shared, entry, &flight, ticket);
@@ -261,11 +262,14 @@ impl Session {
                     continue;
                 }
                 Turn::After(flight) => {
-                    let _ = flight.wait(patience);
+                    let _ = flight.wait(clock::until(end));
                     continue;
                 }
                 Turn::Join(flight) => {
-                    let result = flight.wait(patience);
+                    let result = flight.wait(clock::until(end));
+                    if clock::until(end).is_zero() {
+                        return result;
+                    }
                     (flight, result)
                 }
                 Turn::Lead(flight, ticket, _) => {

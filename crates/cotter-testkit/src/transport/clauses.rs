@@ -7,6 +7,8 @@
 
 mod size;
 mod tls;
+#[cfg(feature = "tls")]
+mod trust;
 
 use core::error::Error;
 use core::net::Ipv6Addr;
@@ -20,15 +22,17 @@ use http::{HeaderValue, Request, Response};
 use super::Subject;
 pub use size::*;
 pub use tls::*;
+#[cfg(feature = "tls")]
+pub use trust::*;
 
 use crate::wire::{Reply, Server};
 
 /// Plenty for anything on loopback.
 const PLENTY: Duration = Duration::from_secs(20);
 /// A deadline that a test waits for: so long that half of it is enough for a busy machine.
-const BRIEF: Duration = Duration::from_millis(1500);
+const BRIEF: Duration = Duration::from_millis(2000);
 /// The latest end of a call that ends with [`BRIEF`].
-const LATEST: Duration = Duration::from_millis(2250);
+const LATEST: Duration = Duration::from_millis(3500);
 /// How long a call may take, on a busy machine, that ends at once.
 const SLACK: Duration = Duration::from_secs(3);
 
