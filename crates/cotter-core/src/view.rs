@@ -246,7 +246,7 @@ impl View {
                 if self.freshness(goal.want, boot) != Freshness::Expired
                     && !self.lasts(goal, boot) =>
             {
-                Some(Error::config("no token of this provider lives as long as was asked for"))
+                Some(Error::config("the server's tokens do not live as long as was asked for"))
             }
             Force::No => None,
         }

@@ -39,7 +39,12 @@ pub(super) fn run(
     let durable = world.make_durable(&session);
     let (token, shorter) = granted?;
     if let Some(why) = shorter {
-        output::warn(settings, &format!("a token that ends sooner is served: {}", why.message));
+        // That none lives so long, or what is wrong with the set-up, says it by itself.
+        let what = match why.code {
+            Code::Config => why.message,
+            _ => format!("this token does not live as long as was asked for: {}", why.message),
+        };
+        output::warn(settings, &what);
     }
     output::secret_line(&token)?;
     durable.map(|()| ExitCode::SUCCESS)
