@@ -62,7 +62,26 @@ parallel() {
     answers=$(for _ in $(seq 20); do cotter --store "$1" token & done; wait)
     [ "$(sort -u <<<"$answers" | wc -l)" = 1 ] && [ "$(wc -l <<<"$answers")" = 20 ]
 }
-unlock() { eval "$(printf 'a password\n' | gnome-keyring-daemon --unlock --components=secrets 2>/dev/null)"; }
+daemons() { grep -lx gnome-keyring-d /proc/[0-9]*/comm 2>/dev/null | sort; }
+unlock() {
+    local before; before=$(daemons)
+    eval "$(printf 'a password\n' | gnome-keyring-daemon --unlock --components=secrets 2>/dev/null)"
+    daemon=$(comm -13 <(printf '%s\n' "$before") <(daemons) | head -n 1)
+}
+# gnome-keyring 42 has been seen to die under many clients at once. That is not the program's doing: it
+# is said, and gone through once more, up to twice. Anything else that fails, fails.
+scenario() { # scenario BINARY TIMES-LEFT
+    local said code=0
+    said=$("$1" --ignored keyring:: --test-threads 1 2>&1) || code=$?
+    if [ "$code" = 0 ] && [[ $said == *"test result: ok"* ]]; then
+        echo "ok   the scenarios of the other stores: $(basename "${1%-*}")" >>"$results"
+    elif [ "$2" -gt 0 ] && [ -n "$daemon" ] && [ ! -e "$daemon" ]; then
+        echo "gnome-keyring died; once more: $1" >&2
+        return 75
+    else
+        echo "FAIL the scenarios: $1: exit $code: ${said: -3000}" >>"$results"
+    fi
+}
 CHECKS
 
 in_session() { dbus-run-session -- bash -c ". '$work/checks'; $1"; }
@@ -77,17 +96,21 @@ check "... by many at once" 0 "" parallel keyring
 check "... and listed" 0 "\"session\":\"default\"" cotter --store keyring sessions
 check "... and forgotten" 0 "default" cotter --store keyring logout
 check "... and then nobody is signed in" 3 sign_in_required cotter --store keyring token
-for binary in $scenarios; do
-    check "the scenarios of the other stores" 0 "test result: ok" "$binary" --ignored keyring::
-done
 check "doctor names the keyring" 0 "Secret Service" cotter --store keyring doctor
-imported ada@example.test --store keyring >/dev/null'
+check "somebody signs in again" 0 "\"kind\":\"keyring\"" imported ada@example.test --store keyring'
 in_session 'unlock
 check "the key is there after a restart" 0 ey cotter token
 check "records are there after a restart" 0 ey cotter --store keyring token'
 in_session 'eval "$(gnome-keyring-daemon --start --components=secrets 2>/dev/null)"
 check "a locked keyring is not nobody: the key" 4 locked cotter token
 check "a locked keyring is not nobody: records" 4 locked cotter --store keyring token'
+for binary in $scenarios; do
+    for left in 2 1 0; do
+        code=0
+        in_session "unlock; scenario '$binary' $left" || code=$?
+        [ "$code" = 75 ] || break
+    done
+done
 . "$work/checks"
 export DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent
 check "a keyring that is not there is not nobody: the key" 5 store cotter token

@@ -21,8 +21,8 @@ fn chosen(given: &[Vec<u8>]) -> Result<Option<Vec<CertificateDer<'static>>>, Err
         let unusable = || Error::config("the PEM text is broken, or has no usable certificate");
         let mut all = Vec::new();
         for pem in given {
-            let (usable, broken) = certificates(pem);
-            if usable.is_empty() || broken {
+            let (usable, other) = certificates(pem);
+            if usable.is_empty() || other > 0 {
                 return Err(unusable());
             }
             all.extend(usable);
@@ -44,19 +44,17 @@ fn chosen(given: &[Vec<u8>]) -> Result<Option<Vec<CertificateDer<'static>>>, Err
     Ok(Some(usable))
 }
 
-/// The certificates that can be trusted, and whether the text is broken. A bundle may well have one that
-/// is no root of trust.
-fn certificates(pem: &[u8]) -> (Vec<CertificateDer<'static>>, bool) {
+/// The certificates that can be trusted, and the number of those that can't.
+fn certificates(pem: &[u8]) -> (Vec<CertificateDer<'static>>, usize) {
     let mut store = RootCertStore::empty();
-    let (mut usable, mut broken) = (Vec::new(), false);
+    let (mut usable, mut other) = (Vec::new(), 0);
     for certificate in CertificateDer::pem_slice_iter(pem) {
         match certificate {
             Ok(certificate) if store.add(certificate.clone()).is_ok() => usable.push(certificate),
-            Ok(_) => {}
-            Err(_) => broken = true,
+            _ => other += 1,
         }
     }
-    (usable, broken)
+    (usable, other)
 }
 
 /// The system's certificates where the variable is empty, which counts as unset: a verifier that
