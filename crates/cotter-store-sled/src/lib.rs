@@ -49,10 +49,12 @@
 //! - **Several processes.** One process owns the folder; a second gets [`Locked`], after a bounded
 //!   wait. sled gives its lock back late after a drop; [`SledStore::close`] waits for it.
 //! - **A full disk.** sled needs room even to open for reading: then everything fails with
-//!   [`Full`], and nothing that was saved is lost. To keep out of that, a save is refused with
-//!   [`Full`] while there are still two megabytes left, and then the store can still be read. Where
-//!   somebody else fills the disk under sled, sled does not recover while the process lives: the
-//!   store says so, and the program has to be started again.
+//!   [`Full`], and nothing that was saved is lost. To keep out of that, a save or a removal is
+//!   refused with [`Full`] while there is still room for two megabytes and a hundred times the
+//!   greatest record that this process has read or written (sled writes records again in whole
+//!   nodes), and then the store can still be read. Where somebody else fills the disk under sled,
+//!   sled does not recover while the process lives: the store says so, and the program has to be
+//!   started again.
 //! - **Old generations.** sled's log keeps what was replaced or removed until it reuses the space.
 //!   It is sealed, and no load ever gives it; but a removal here is no shredding, and who has both
 //!   the folder and the sealing key can find spent tokens in it. The file store keeps none.

@@ -1,6 +1,7 @@
 //! The store.
 
 use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -127,6 +128,7 @@ impl SledOptions {
             state: RwLock::new(State::Open(engine)),
             writer: Mutex::new(Some(writer)),
             pending: Mutex::new(None),
+            greatest: AtomicUsize::new(0),
             leases: Leases::default(),
             lock: Mutex::new(Some(lock)),
         })
@@ -153,6 +155,8 @@ pub struct SledStore {
     writer: Mutex<Option<Writer>>,
     /// What is written and not yet durable; nobody may see it.
     pending: Mutex<Option<RecordName>>,
+    /// The length of the greatest record that this store has read or written since it was opened.
+    greatest: AtomicUsize,
     leases: Leases,
     /// Dropped after the database.
     lock: Mutex<Option<FolderLock>>,
@@ -379,13 +383,12 @@ impl SledStore {
             mark.records = mark.records.saturating_sub(1);
             mark.toggle(name.as_bytes(), &revision.to_bytes());
         }
-        let mut length = 0;
         if let Change::Put(sealed, revision) = &change {
             mark.records += 1;
             mark.toggle(name.as_bytes(), &revision.to_bytes());
-            length = sealed.len();
+            self.greatest.fetch_max(sealed.len(), Ordering::Relaxed);
         }
-        disk::leave_room(&self.places.root, length)?;
+        disk::leave_room(&self.places.root, self.greatest.load(Ordering::Relaxed))?;
 
         crash::point("before-write");
         *self.pending() = Some(name);
@@ -450,7 +453,10 @@ impl BlockingTokenStore for SledStore {
         let name = vault.name(key);
         match self.durable(&vault, &name)? {
             None => Ok(None),
-            Some((_, Some(stored))) => vault.load(key, &stored).map(Some),
+            Some((_, Some(stored))) => {
+                self.greatest.fetch_max(stored.len(), Ordering::Relaxed);
+                vault.load(key, &stored).map(Some)
+            }
             Some((revision, None)) => {
                 let record = Err(damaged("sled has lost the record and kept its revision"));
                 Ok(Some(Loaded { revision, record }))

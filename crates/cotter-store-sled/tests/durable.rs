@@ -389,7 +389,7 @@ fn a_full_disk_is_named_and_loses_nothing() {
         return;
     }
     let base = tempfile::tempdir().unwrap();
-    let Some(_mounted) = Small::mount(base.path(), "8m") else { return };
+    let Some(_mounted) = Small::mount(base.path(), "24m") else { return };
     let folder = base.path().join("store");
     let ballast = base.path().join("ballast");
     let store = open(&folder).unwrap();
@@ -412,9 +412,7 @@ fn a_full_disk_is_named_and_loses_nothing() {
     assert!(error.hint().is_some());
     assert!(saved > 3);
     assert_eq!(store.load(&key("kept")).unwrap().unwrap().record.unwrap(), kept);
-    // sled winds up slowly on a full disk, and more so on a busy machine.
-    let closed = (0..10).map(|_| store.close()).find(Result::is_ok);
-    assert!(closed.is_some(), "sled never gives its lock back");
+    store.close().unwrap();
 
     // Somebody else takes what is left: nothing works, by name, and nothing is lost.
     let mut rest = fs::File::create(&ballast).unwrap();
@@ -449,7 +447,7 @@ fn a_disk_that_fills_under_sled_ends_in_an_error_and_not_in_a_hang() {
         return;
     }
     let base = tempfile::tempdir().unwrap();
-    let Some(_mounted) = Small::mount(base.path(), "32m") else { return };
+    let Some(_mounted) = Small::mount(base.path(), "128m") else { return };
     let folder = base.path().join("store");
     let ballast = base.path().join("ballast");
     let store = open(&folder).unwrap();
@@ -457,6 +455,9 @@ fn a_disk_that_fills_under_sled_ends_in_an_error_and_not_in_a_hang() {
         let long = SecretBytes::from(vec![n; 900_000]);
         store.save(&key(&format!("long {n}")), &long, Expected::Absent, first(1)).unwrap();
     }
+    // Opened again, it does not know how great the neighbours of a short record are.
+    store.close().unwrap();
+    let store = open(&folder).unwrap();
     let rest = fs::File::create(&ballast).unwrap();
     let free = rustix::fs::statvfs(base.path()).unwrap();
     let leave = 2 * 1024 * 1024 + 64 * 1024;
