@@ -100,6 +100,28 @@ fn each_thing_wrong_has_its_reason() {
 }
 
 #[test]
+fn a_token_among_the_arguments_is_checked_and_warned_of() {
+    let home = Home::new();
+    let set = set(&home);
+    let access = part(&set, "access_token");
+    const SEEN: &str = "can be seen by every user";
+    let ran = home.verify(&[access], "");
+    let warning: Value = serde_json::from_str(&ran.err).unwrap();
+    assert!(warning["warning"]["message"].as_str().unwrap().contains(SEEN), "{ran:?}");
+    assert_eq!(ran.code, 0);
+    let ran = home.run(&["verify", access]);
+    assert!(ran.code == 0 && ran.err.contains(SEEN) && ran.out.contains("valid"), "{ran:?}");
+    // One object on standard error where something is wrong.
+    for bad in [" ", "no-token"] {
+        let ran = home.verify(&[bad], "");
+        let error: Value = serde_json::from_str(&ran.err).unwrap();
+        assert_eq!((ran.code, &error["error"]["code"]), (6, &json!("invalid_token")), "{bad:?}");
+        assert!(home.run(&["verify", bad]).err.contains(SEEN));
+    }
+    assert_eq!(home.run(&["-q", "verify", access]).err, "");
+}
+
+#[test]
 fn leeway_stretches_the_end() {
     let home = Home::new();
     let old: Value = serde_json::from_str(&home.issued(3610)).unwrap();

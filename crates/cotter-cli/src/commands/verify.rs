@@ -40,8 +40,11 @@ pub(super) fn run(settings: &Settings, wish: Verify) -> Result<ExitCode, Failure
     };
     match wish.token.map(Zeroizing::new).filter(|token| token.as_str() != "-") {
         Some(token) => {
-            input::warn_of_argument(settings);
             take(&token)?;
+            match (all, bad) {
+                (1, 0) => input::warn_of_accepted_argument(settings),
+                _ => input::warn_of_argument(settings),
+            }
         }
         None => each_line(settings, take)?,
     }
