@@ -51,14 +51,14 @@ impl Jwks {
         self
     }
 
-    /// Remembers this many verified tokens of each kind; none without a word.
+    /// Remembers this many verified tokens of each kind; none by default.
     #[must_use]
     pub const fn remember(mut self, tokens: usize) -> Self {
         self.remember = tokens;
         self
     }
 
-    /// How long one fetch may take; five seconds without a word.
+    /// How long one fetch may take; five seconds by default.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

@@ -68,7 +68,7 @@ impl SignedObjects {
         }
     }
 
-    /// How old an event may be; five minutes without a word.
+    /// How old an event may be; five minutes by default.
     #[must_use]
     pub const fn event_max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;

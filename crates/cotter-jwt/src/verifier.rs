@@ -13,7 +13,7 @@ use crate::keyset::KeySet;
 use crate::reason::{Invalid, Reason};
 use crate::rule::TypeRule;
 
-/// How far apart two clocks may be, unless said otherwise.
+/// How far apart two clocks may be, by default.
 const LEEWAY: Duration = Duration::from_secs(30);
 
 /// Says whether a token is what it claims: whose, for whom, until when, and signed by a key of the
@@ -119,7 +119,7 @@ impl Verifier {
         self
     }
 
-    /// Accepts these algorithms and no others; without a word it is ES256 alone.
+    /// Accepts these algorithms and no others; by default ES256 alone.
     #[must_use]
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();
@@ -162,7 +162,7 @@ impl Verifier {
         self
     }
 
-    /// How far the issuer's clock and this one may be apart; 30 seconds without a word.
+    /// How far the issuer's clock and this one may be apart; 30 seconds by default.
     #[must_use]
     pub const fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;

@@ -68,13 +68,13 @@ impl Builder {
     }
 
     /// How long resolving the name may take, and then connecting with the TLS handshake, 5 seconds
-    /// each if not said; the deadline of the whole request holds beside it.
+    /// each by default; the deadline of the whole request holds beside it.
     pub const fn connect_timeout(mut self, span: Duration) -> Self {
         self.connect_timeout = span;
         self
     }
 
-    /// What requests without a `user-agent` of their own carry, `cotter/` and a version if not said.
+    /// What requests without a `user-agent` of their own carry, `cotter/` and a version by default.
     pub fn user_agent(mut self, name: impl Into<String>) -> Self {
         self.user_agent = name.into();
         self
@@ -88,7 +88,7 @@ impl Builder {
     }
 
     /// Sends https through the proxy that `HTTPS_PROXY` or `ALL_PROXY` names, but for what
-    /// `NO_PROXY` excepts; so it is if not said.
+    /// `NO_PROXY` excepts; this is the default.
     pub fn proxy_from_env(mut self) -> Self {
         self.proxy = ProxyChoice::Environment;
         self

@@ -139,7 +139,7 @@ impl HostedPage {
         Ok(self)
     }
 
-    /// By code or by link; by code without a word.
+    /// By code or by link; by code by default.
     pub const fn auth_method(mut self, method: AuthMethod) -> Self {
         self.auth_method = Some(method);
         self
