@@ -7,13 +7,16 @@ use cotter_jwt::{AccessClaims, Invalid};
 use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
+/// The protected space where nobody names one: the scheme alone is no challenge (RFC 6750 section 3).
+const REALM: &str = "api";
+
 /// What is required of a request beyond a good token, and how it is told so.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Challenge {
     /// Sign-in methods of which one is required.
     pub(crate) methods: Option<Vec<String>>,
-    realm: Option<String>,
-    pub(crate) scopes: Vec<String>,
+    realm: String,
+    scopes: Vec<String>,
 }
 
 /// Why a request does not pass.
@@ -28,13 +31,18 @@ pub(crate) enum Refusal {
 
 impl Challenge {
     pub(crate) fn set_realm(&mut self, realm: &str) {
-        self.realm = Some(quotable(realm));
+        self.realm = quotable(realm);
+    }
+
+    /// Adds what stands in `scopes`, of which there may be several (RFC 6749 section 3.3).
+    pub(crate) fn require_scopes(&mut self, scopes: &str) {
+        self.scopes.extend(scopes.split_ascii_whitespace().map(str::to_owned));
     }
 
     pub(crate) fn judge(&self, claims: &AccessClaims) -> Result<(), Refusal> {
         if let Some(methods) = &self.methods {
-            let method = claims.authentication_method().unwrap_or_default();
-            if !methods.iter().any(|wanted| wanted == method) {
+            let method = claims.authentication_method();
+            if !method.is_some_and(|method| methods.iter().any(|wanted| wanted == method)) {
                 return Err(Refusal::Method);
             }
         }
@@ -79,9 +87,7 @@ impl Challenge {
             let _ = write!(challenge, "{separator}{name}=\"{}\"", quotable(value));
             separator = ',';
         };
-        if let Some(realm) = &self.realm {
-            add("realm", realm);
-        }
+        add("realm", &self.realm);
         if let Some(error) = error {
             add("error", error);
             add("error_description", &description);
@@ -96,6 +102,12 @@ impl Challenge {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         response
+    }
+}
+
+impl Default for Challenge {
+    fn default() -> Self {
+        Self { methods: None, realm: REALM.to_owned(), scopes: Vec::new() }
     }
 }
 

@@ -31,7 +31,8 @@ impl BearerLayer {
         Self(Arc::new(Guard { challenge: Challenge::default(), verifier: Arc::new(verifier) }))
     }
 
-    /// Names the protected space in challenges. What a header cannot quote is left out.
+    /// Names the protected space in challenges, `api` by default. What a header cannot quote is left
+    /// out.
     #[must_use]
     pub fn realm(self, realm: &str) -> Self {
         self.with(|challenge| challenge.set_realm(realm))
@@ -48,10 +49,10 @@ impl BearerLayer {
         })
     }
 
-    /// Requires this scope too.
+    /// Requires this scope too, or each of several with spaces between them.
     #[must_use]
-    pub fn require_scope(self, scope: impl Into<String>) -> Self {
-        self.with(|challenge| challenge.scopes.push(scope.into()))
+    pub fn require_scope(self, scope: impl AsRef<str>) -> Self {
+        self.with(|challenge| challenge.require_scopes(scope.as_ref()))
     }
 
     fn with(self, change: impl FnOnce(&mut Challenge)) -> Self {
@@ -124,12 +125,13 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     if values.next().is_some() {
         return Err(Refusal::BadRequest);
     }
-    let value = value.to_str().map_err(|_| Refusal::BadRequest)?;
-    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    if !scheme.eq_ignore_ascii_case("bearer") {
+    let value = value.as_bytes();
+    let (scheme, token) =
+        value.split_at(value.iter().position(|b| *b == b' ').unwrap_or(value.len()));
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
         return Err(Refusal::NoToken);
     }
-    let token = token.trim_matches(' ');
+    let token = core::str::from_utf8(token).map_err(|_| Refusal::BadRequest)?.trim_matches(' ');
     // b64token: what may stand in a header; a JWT's own alphabet is narrower still.
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     if token.is_empty() || !token.bytes().all(legal) {

@@ -27,7 +27,7 @@
 //!
 //! | the request has | the answer |
 //! |---|---|
-//! | no bearer token | 401, a bare challenge |
+//! | no bearer token | 401, a challenge without an error |
 //! | two `Authorization` headers, or no token after `Bearer` | 400 `invalid_request` |
 //! | a token that does not verify | 401 `invalid_token` and why |
 //! | a token whose key is not known yet, or keys that cannot be fetched | 503 and `Retry-After` |

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use cotter_axum::{Bearer, BearerLayer, StaticVerifier, Verdict, VerifyAccess};
-use cotter_jwt::{AccessClaims, KeySet, Reason, Verifier};
+use cotter_jwt::{AccessClaims, KeySet, Reason, TypeRule, Verifier};
 use cotter_testkit::ManualClock;
 use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::Value;
@@ -62,7 +62,7 @@ async fn a_good_token_gets_through_and_brings_its_claims() {
 
 #[tokio::test]
 async fn without_a_token_the_challenge_says_nothing_more() {
-    for headers in [&[][..], &["Basic dXNlcjpwYXNz"], &["DPoP abc"]] {
+    for headers in [&[][..], &["Basic dXNlcjpwYXNz"], &["DPoP abc"], &["Basic é"], &[""]] {
         let response = ask(layer(), headers).await;
         assert_eq!(challenge(&response), (401, "Bearer realm=\"test\""), "{headers:?}");
         assert_eq!(response.headers()["cache-control"], "no-store");
@@ -123,6 +123,38 @@ async fn scopes_and_methods_can_be_required() {
     let nothing: [&str; 0] = [];
     let none = ask(layer().require_authentication_method(nothing), &[&header]).await;
     assert_eq!(none.status(), 401, "no method is good enough");
+}
+
+/// Takes the ID token of the vectors, which says nothing of a sign-in's method, for an access token.
+fn methodless() -> BearerLayer {
+    let keys = KeySet::from_json(vectors()["jwks"].to_string()).unwrap();
+    let verifier = Verifier::cotter(vector("api_key_id"))
+        .access_tokens(TypeRule::claim("type", ["client_id_token"]))
+        .keys(keys);
+    BearerLayer::new(StaticVerifier::new(verifier, ManualClock::new()))
+}
+
+#[tokio::test]
+async fn a_requirement_means_what_it_says_at_its_edges() {
+    let header = format!("Bearer {}", vector("id_token"));
+    assert_eq!(ask(methodless(), &[&header]).await.status(), 200);
+    let unnamed = ask(methodless().require_authentication_method([""]), &[&header]).await;
+    assert_eq!(unnamed.status(), 401, "no method is not the empty method");
+
+    let header = format!("Bearer {}", vector("access_token"));
+    let status = async |layer: BearerLayer| ask(layer, &[&header]).await.status().as_u16();
+    assert_eq!(status(layer().require_scope("")).await, 200, "nothing is required");
+    assert_eq!(status(layer().require_scope("access access")).await, 200);
+    let response = ask(layer().require_scope("access admin"), &[&header]).await;
+    let (status, text) = challenge(&response);
+    assert!(status == 403 && text.ends_with("scope=\"access admin\""), "{text}");
+}
+
+/// RFC 6750 section 3: the scheme has to be followed by a parameter.
+#[tokio::test]
+async fn a_challenge_always_has_a_parameter() {
+    let response = ask(methodless(), &[]).await;
+    assert_eq!(challenge(&response), (401, "Bearer realm=\"api\""));
 }
 
 /// Knows no key yet.
