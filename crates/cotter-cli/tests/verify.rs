@@ -230,6 +230,10 @@ fn an_address_may_be_written_in_capitals() {
     let set = set(&home);
     let url = format!("{}/token/jwks", home.server.base_url()).replacen("http", "HTTP", 1);
     assert_eq!(home.verdicts(&["--jwks", &url], part(&set, "access_token")).0, 0);
+    let url = format!("{url}?p=B2C_1_signin");
+    assert_eq!(home.verdicts(&["--jwks", &url], part(&set, "access_token")).0, 0, "a query stays");
+    let named = home.run(&["verify", "--jwks", "https://u:p@keys.example/jwks", "a.b.c"]);
+    assert!(named.code == 2 && named.err.contains("--jwks: the address must not"), "{named:?}");
     let plain = home.verify(&["--jwks", "HTTP://keys.example/jwks"], part(&set, "access_token"));
     assert_eq!(plain.failure(), code(2, "usage"));
 }

@@ -150,18 +150,18 @@ impl fmt::Debug for StoreKey {
 
 /// Lower-case scheme and host, default port and trailing `/` dropped, query and fragment refused.
 pub(crate) fn normalise(address: &str) -> Result<String, Error> {
-    let bad = || Error::config("the provider's address is not an absolute http(s) URL");
+    let bad = || Error::config("the address is not an absolute http(s) URL");
     if address.contains('#') {
-        return Err(Error::config("the provider's address must have no query and no fragment"));
+        return Err(Error::config("the address must have no query and no fragment"));
     }
     let uri: http::Uri = address.parse().map_err(|_| bad())?;
     let scheme = uri.scheme_str().ok_or_else(bad)?.to_ascii_lowercase();
     let authority = uri.authority().ok_or_else(bad)?;
     if authority.as_str().contains('@') {
-        return Err(Error::config("the provider's address must not contain a user name"));
+        return Err(Error::config("the address must not contain a user name"));
     }
     if uri.query().is_some() {
-        return Err(Error::config("the provider's address must have no query and no fragment"));
+        return Err(Error::config("the address must have no query and no fragment"));
     }
     let default_port = match scheme.as_str() {
         "https" => 443,

@@ -209,12 +209,12 @@ fn address(settings: &Settings, place: Option<&str>) -> Result<String, Failure> 
         let request = provider.jwks_request();
         return Ok(request.map(|request| request.uri().to_string()).unwrap_or_default());
     };
-    // Keys over plain http are anybody's keys; a provider's address obeys the same rule.
-    Provider::cotter(provider.client_id())?.with_base_url(url).map_err(|error| {
-        Failure { code: Code::Usage, ..Failure::from(error) }
+    // Keys over plain http are anybody's keys.
+    let named = Provider::cotter(provider.client_id())?.with_jwks_uri(url).map_err(|error| {
+        Failure::usage(format!("--jwks: {error}"))
             .with_hint("--jwks is a FILE or an https URL; http only to this machine")
     })?;
-    Ok(url.to_owned())
+    Ok(named.jwks_request().map(|request| request.uri().to_string()).unwrap_or_default())
 }
 
 fn read(settings: &Settings, file: &str) -> Result<KeySet, Failure> {
