@@ -163,15 +163,24 @@ pub(crate) fn normalise(address: &str) -> Result<String, Error> {
     if uri.query().is_some() {
         return Err(Error::config("the address must have no query and no fragment"));
     }
-    let default_port = match scheme.as_str() {
+    let default_port: u16 = match scheme.as_str() {
         "https" => 443,
         "http" => 80,
+        _ => return Err(bad()),
+    };
+    let after_host = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+    let port = match after_host.strip_prefix(':').unwrap_or(after_host) {
+        // RFC 3986 section 3.2.3: a colon alone is the default port.
+        "" => default_port,
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            digits.parse().map_err(|_| bad())?
+        }
         _ => return Err(bad()),
     };
     let mut out = scheme;
     out.push_str("://");
     out.push_str(&authority.host().to_ascii_lowercase());
-    if let Some(port) = authority.port_u16().filter(|port| *port != default_port) {
+    if port != default_port {
         out.push(':');
         out.push_str(&alloc::string::ToString::to_string(&port));
     }
@@ -183,6 +192,17 @@ pub(crate) fn normalise(address: &str) -> Result<String, Error> {
 mod tests {
     use super::*;
     use alloc::format;
+
+    #[test]
+    fn a_port_that_is_none_is_an_error_and_no_other_port() {
+        for bad in ["https://h:99999/t", "https://h:-1", "https://h:+443", "https://[::1]:65536"] {
+            assert!(normalise(bad).is_err(), "{bad}");
+        }
+        assert_eq!(normalise("https://h:0443/t").unwrap(), "https://h/t");
+        assert_eq!(normalise("https://h:65535/t").unwrap(), "https://h:65535/t");
+        assert_eq!(normalise("https://[::1]:8443/t").unwrap(), "https://[::1]:8443/t");
+        assert_eq!(normalise("https://[::1]").unwrap(), "https://[::1]");
+    }
 
     #[test]
     fn two_spellings_of_one_provider_share_their_records() {

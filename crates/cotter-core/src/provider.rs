@@ -9,6 +9,7 @@ use http::{Request, Response};
 use crate::error::Error;
 use crate::key::StoreKey;
 use crate::secret::{ClientSecret, RefreshToken, SecretBytes};
+use crate::time::Timestamp;
 use crate::token::OAuthToken;
 use crate::verify::Handed;
 pub use crate::wire::fit::Unfit;
@@ -322,14 +323,24 @@ impl Provider {
     /// access token: whatever refresh token is in it must not be lost.
     #[must_use]
     pub fn judge(&self, response: &Response<SecretBytes>, secrets: &[&str]) -> Answer {
+        self.judge_at(response, secrets, None)
+    }
+
+    /// As [`judge`](Self::judge), by a clock for a `Retry-After` whose answer has no `Date`.
+    pub(crate) fn judge_at(
+        &self,
+        response: &Response<SecretBytes>,
+        secrets: &[&str],
+        now: Option<Timestamp>,
+    ) -> Answer {
         match self.dialect {
-            Dialect::Cotter => cotter::judge(response, secrets),
+            Dialect::Cotter => cotter::judge(response, secrets, now),
             Dialect::OAuth2 => {
                 let secret = match &self.auth {
                     ClientAuth::None => None,
                     ClientAuth::Basic(secret) | ClientAuth::Post(secret) => Some(secret.expose()),
                 };
-                oauth2::judge(response, secrets, secret)
+                oauth2::judge(response, secrets, secret, now)
             }
         }
     }

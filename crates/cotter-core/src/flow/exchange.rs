@@ -187,7 +187,7 @@ impl Flight {
                 return self.uncertain(now, seen, failure.with_transport(error));
             }
         };
-        match self.cx.provider.judge(&response, &seen.record.secrets()) {
+        match self.cx.provider.judge_at(&response, &seen.record.secrets(), Some(now.wall)) {
             Answer::Granted(set) => self.granted(now, seen, *set),
             Answer::Refused(said) => self.refused(now, seen, pending, said),
             Answer::Misconfigured(said) => {

@@ -116,7 +116,7 @@ pub(crate) fn read<'a>(
     let refused =
         body.as_ref().is_some_and(|body| cotter::refuses(response.status().as_u16(), body));
     let said = cotter::heard(response, body.as_ref(), &secrets);
-    let wait = retry_after::read(response.headers());
+    let wait = retry_after::read(response.headers(), None);
     let error = match status {
         ByStatus::Client if refused => {
             Error::new(ErrorKind::Denied, alloc::format!("the server refused {what}"))

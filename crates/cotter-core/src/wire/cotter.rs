@@ -10,6 +10,7 @@ use super::json::Object;
 use super::{Answer, ByStatus, by_status, said, settled};
 use crate::error::ServerSaid;
 use crate::secret::{RefreshToken, SecretBytes};
+use crate::time::Timestamp;
 use crate::token::OAuthToken;
 
 /// `API_KEY_ID`, as HTTP sees it: header names know no case.
@@ -74,7 +75,11 @@ pub(super) fn json_text(out: &mut SecretBytes, text: &str) {
 }
 
 /// What an answer of Cotter means (protocol page 5.A.5 to 5.A.7).
-pub(crate) fn judge(response: &Response<SecretBytes>, secrets: &[&str]) -> Answer {
+pub(crate) fn judge(
+    response: &Response<SecretBytes>,
+    secrets: &[&str],
+    now: Option<Timestamp>,
+) -> Answer {
     let status = by_status(response.status());
     let body = Object::parse(response.body().expose()).ok();
     match (&status, &body) {
@@ -82,7 +87,7 @@ pub(crate) fn judge(response: &Response<SecretBytes>, secrets: &[&str]) -> Answe
         (ByStatus::Client, Some(body)) if refuses(response.status().as_u16(), body) => {
             Answer::Refused(heard(response, Some(body), secrets))
         }
-        _ => settled(response, &status, heard(response, body.as_ref(), secrets)),
+        _ => settled(response, &status, heard(response, body.as_ref(), secrets), now),
     }
 }
 

@@ -60,8 +60,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some(Key(key)) = map.next_key()? {
-                    members.push((key, map.next_value()?));
+                while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+                    // A name that is no text, half a character say, is nobody's.
+                    if let Ok(Key(key)) = serde_json::from_str(key.get()) {
+                        members.push((key, value));
+                    }
                 }
                 Ok(Object(members))
             }

@@ -161,6 +161,49 @@ fn a_server_that_asks_to_wait_is_heard() {
     }
 }
 
+/// A server that echoes what it was sent shows it as it was sent: form-encoded, and in the base64 of
+/// the Basic scheme.
+#[test]
+fn rule_23_no_secret_comes_back_in_the_form_in_which_it_was_sent() {
+    let secret = "correct horse/battery~staple%PLANTED";
+    let token = "abcdefg~hijklmn~opqrstu~vwxyz+PLANTED";
+    for auth in
+        [ClientAuth::Basic(ClientSecret::new(secret)), ClientAuth::Post(ClientSecret::new(secret))]
+    {
+        let provider = oauth(auth);
+        let request = provider.refresh_request(&RefreshToken::new(token));
+        let form = String::from_utf8(request.body().expose().to_vec()).unwrap();
+        let basic = request.headers().get("authorization");
+        let basic = basic.map_or("", |value| value.to_str().unwrap());
+        let said = serde_json::json!({
+            "error": "invalid_request",
+            "error_description": format!("{basic} and {form}"),
+        });
+        let mut response = Response::new(SecretBytes::from(said.to_string().as_bytes()));
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        let shown = format!("{:?}", provider.judge(&response, &[token]));
+        for piece in ["horse", "battery", "taple", "hijklmn", "opqrstu", "vwxyz", "PLANTED"] {
+            assert!(!shown.contains(piece), "{piece}: {shown}");
+        }
+        if let Some(pair) = basic.strip_prefix("Basic ") {
+            // The client id, and what it shares with the secret's first letters, may stand.
+            let end = &pair[pair.len() / 2..];
+            assert!((0..end.len() - 6).all(|at| !shown.contains(&end[at..at + 6])), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_name_that_is_no_text_costs_only_itself() {
+    let body = r#"{"access_token":"a","\ud800":1,"refresh\u005ftoken":"r","token_type":"Bearer"}"#;
+    for provider in [cotter(), oauth(ClientAuth::None)] {
+        let response = Response::new(SecretBytes::from(body.as_bytes()));
+        let Answer::Granted(set) = provider.judge(&response, &[]) else { panic!() };
+        assert_eq!(set.refresh_token().unwrap().expose(), "r");
+        assert_eq!(set.access_token().unwrap().expose(), "a");
+    }
+}
+
 #[test]
 fn no_answer_lets_a_secret_of_the_request_through() {
     let planted = RefreshToken::new("4711:PLANTEDsecretPLANTED");

@@ -18,6 +18,7 @@ use http::{Response, StatusCode};
 
 use crate::error::ServerSaid;
 use crate::secret::SecretBytes;
+use crate::time::Timestamp;
 use crate::token::OAuthToken;
 
 /// What a token endpoint's answer means for the refresh token that was sent.
@@ -72,8 +73,13 @@ fn by_status(status: StatusCode) -> ByStatus {
 }
 
 /// The answer to a status that needs no second look at the body.
-fn settled(response: &Response<SecretBytes>, status: &ByStatus, said: ServerSaid) -> Answer {
-    let retry_after = retry_after::read(response.headers());
+fn settled(
+    response: &Response<SecretBytes>,
+    status: &ByStatus,
+    said: ServerSaid,
+    now: Option<Timestamp>,
+) -> Answer {
+    let retry_after = retry_after::read(response.headers(), now);
     match status {
         ByStatus::Busy => Answer::Busy { said, retry_after },
         ByStatus::Redirect | ByStatus::Client => Answer::Misconfigured(said),

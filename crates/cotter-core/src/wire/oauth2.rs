@@ -15,6 +15,7 @@ use super::{Answer, ByStatus, by_status, retry_after, said, settled};
 use crate::error::ServerSaid;
 use crate::provider::ClientAuth;
 use crate::secret::{RefreshToken, SecretBytes};
+use crate::time::Timestamp;
 use crate::token::OAuthToken;
 
 /// A refresh (RFC 6749 section 6).
@@ -106,6 +107,12 @@ impl Form {
     }
 }
 
+fn encoded(text: &str) -> SecretBytes {
+    let mut out = SecretBytes::with_capacity(3 * text.len());
+    encode(&mut out, text);
+    out
+}
+
 fn encode(out: &mut SecretBytes, text: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {
@@ -127,6 +134,7 @@ pub(crate) fn judge(
     response: &Response<SecretBytes>,
     secrets: &[&str],
     client_secret: Option<&str>,
+    now: Option<Timestamp>,
 ) -> Answer {
     let status = by_status(response.status());
     let body = Object::parse(response.body().expose()).ok();
@@ -138,27 +146,32 @@ pub(crate) fn judge(
             match code {
                 // Some servers say no with a 200; what holds a token is none of those.
                 Some(code) if set.access_token().is_none() && set.refresh_token().is_none() => {
-                    by_code(response, &code, said())
+                    by_code(response, &code, said(), now)
                 }
                 _ => Answer::Granted(Box::new(set)),
             }
         }
-        (ByStatus::Client, Some(_), Some(code)) => by_code(response, &code, said()),
-        _ => settled(response, &status, said()),
+        (ByStatus::Client, Some(_), Some(code)) => by_code(response, &code, said(), now),
+        _ => settled(response, &status, said(), now),
     }
 }
 
 /// Only `invalid_grant` refuses (rule 9).
-fn by_code(response: &Response<SecretBytes>, code: &str, said: ServerSaid) -> Answer {
+fn by_code(
+    response: &Response<SecretBytes>,
+    code: &str,
+    said: ServerSaid,
+    now: Option<Timestamp>,
+) -> Answer {
     match code {
         "invalid_grant" => Answer::Refused(said),
         "invalid_client" | "unauthorized_client" | "invalid_scope" | "unsupported_grant_type" => {
             Answer::Misconfigured(said)
         }
         // With any other code, only a 4xx says that nothing was spent (rule 17).
-        _ if response.status().is_success() => settled(response, &ByStatus::Uncertain, said),
+        _ if response.status().is_success() => settled(response, &ByStatus::Uncertain, said, now),
         "temporarily_unavailable" | "server_error" | "slow_down" => {
-            Answer::Busy { said, retry_after: retry_after::read(response.headers()) }
+            Answer::Busy { said, retry_after: retry_after::read(response.headers(), now) }
         }
         _ => Answer::Misconfigured(said),
     }
@@ -171,6 +184,10 @@ fn heard(
     client_secret: Option<&str>,
 ) -> ServerSaid {
     let secrets: Vec<&str> = secrets.iter().copied().chain(client_secret).collect();
+    // They went out form-encoded, and may come back so, in the base64 of the Basic scheme too.
+    let sent: Vec<SecretBytes> = secrets.iter().map(|secret| encoded(secret)).collect();
+    let sent = sent.iter().filter_map(|sent| core::str::from_utf8(sent.expose()).ok());
+    let secrets: Vec<&str> = secrets.iter().copied().chain(sent).collect();
     let text = |name: &str| Some(said::cleaned(&body?.text(name)?, &secrets));
     let mut heard = ServerSaid::status(response.status().as_u16());
     heard.code = text("error");

@@ -5,19 +5,23 @@ use core::time::Duration;
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName};
 
+use crate::time::Timestamp;
+
 /// Nobody is believed who asks for more than a day.
 const LONGEST: u64 = 86_400;
 
-/// How long the server asks to wait. A date counts from the server's own `Date`, since core has no
-/// clock to compare it with; without one it says nothing.
-pub(super) fn read(headers: &HeaderMap) -> Option<Duration> {
+/// How long the server asks to wait. A date counts from the server's own `Date`, or else from `now`,
+/// by the clock of this machine; without either it says nothing.
+pub(super) fn read(headers: &HeaderMap, now: Option<Timestamp>) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
     let asked = text(RETRY_AFTER)?;
     let seconds = if !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit()) {
         // Digits that are no number are too many of them.
         asked.parse().unwrap_or(LONGEST)
     } else {
-        u64::try_from(date(asked)?.saturating_sub(date(text(DATE)?)?)).unwrap_or(0)
+        let until = date(asked)?;
+        let from = text(DATE).and_then(date).or_else(|| now.map(Timestamp::as_unix_seconds))?;
+        u64::try_from(until.saturating_sub(from)).unwrap_or(0)
     };
     Some(Duration::from_secs(seconds.min(LONGEST)))
 }
@@ -88,7 +92,7 @@ mod tests {
         if let Some(date) = date {
             headers.insert(DATE, HeaderValue::from_static(date));
         }
-        read(&headers).map(|after| after.as_secs())
+        read(&headers, None).map(|after| after.as_secs())
     }
 
     #[test]
@@ -123,7 +127,7 @@ mod tests {
         ] {
             assert_eq!(asked(nonsense, date), None, "{nonsense}");
         }
-        assert_eq!(read(&HeaderMap::new()), None);
+        assert_eq!(read(&HeaderMap::new(), None), None);
     }
 
     #[test]
@@ -140,10 +144,23 @@ mod tests {
     }
 
     #[test]
+    fn a_date_without_the_servers_own_counts_from_this_machines_clock() {
+        let now = Some(Timestamp::from_unix_seconds(784_111_777));
+        let mut headers = HeaderMap::new();
+        let after = HeaderValue::from_static("Sun, 06 Nov 1994 08:50:07 GMT");
+        headers.insert(RETRY_AFTER, after);
+        assert_eq!(read(&headers, now), Some(Duration::from_secs(30)));
+        headers.insert(DATE, HeaderValue::from_static("today"));
+        assert_eq!(read(&headers, now), Some(Duration::from_secs(30)));
+        headers.insert(DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:50:00 GMT"));
+        assert_eq!(read(&headers, now), Some(Duration::from_secs(7)), "the server's own first");
+    }
+
+    #[test]
     fn a_header_that_is_no_text_says_nothing() {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, HeaderValue::from_bytes(b"\xff7").unwrap());
-        assert_eq!(read(&headers), None);
+        assert_eq!(read(&headers, None), None);
     }
 
     #[test]
@@ -163,7 +180,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, HeaderValue::from_str(&after).unwrap());
             headers.insert(DATE, HeaderValue::from_str(&date).unwrap());
-            prop_assert!(read(&headers).is_none_or(|wait| wait.as_secs() <= LONGEST));
+            prop_assert!(read(&headers, None).is_none_or(|wait| wait.as_secs() <= LONGEST));
         }
     }
 }
