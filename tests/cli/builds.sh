@@ -51,6 +51,15 @@ done
 for only in file sled keyring; do
     cargo build --locked --quiet -p cotter-cli --no-default-features --features "$only"
     cp "$target/debug/cotter" "$work/cotter-$only"
+    if [ "$only" != keyring ]; then
+        check "$only alone makes a store unless another kind is named" 0 "\"kind\":\"$only\"" \
+            run sh -c '"$1" --store-path "$2" import "$3" && "$1" --store-path "$2" status' - \
+            "$work/cotter-$only" "$work/made-$only" "$work/set.json"
+    else
+        # Nobody answers on this bus; but it is the keyring that is asked.
+        check "keyring alone asks the keyring unless another kind is named" 5 "keyring" \
+            run env DBUS_SESSION_BUS_ADDRESS=unix:path=/nowhere "$work/cotter-keyring" import "$work/set.json"
+    fi
     for store in file sled keyring; do
         folder=$work/$store
         if [ "$store" = keyring ]; then folder=$work/none; fi

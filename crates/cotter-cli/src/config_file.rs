@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use crate::failure::Failure;
+use crate::text;
 
 const KEYS: [&str; 13] = [
     "api_key_id",
@@ -37,12 +38,16 @@ impl ConfigFile {
                 return Ok(Self::default());
             }
             Err(error) => {
-                return Err(Failure::usage(format!("{} cannot be read: {error}", path.display()))
-                    .with_hint("make it readable, or remove it"));
+                return Err(Failure::usage(format!(
+                    "{} cannot be read: {error}",
+                    text::printable_path(&path.display().to_string())
+                ))
+                .with_hint("make it readable, or remove it"));
             }
         };
         Self::parse(&text).map_err(|(what, hint)| {
-            Failure::usage(format!("{}: {what}", path.display())).with_hint(hint)
+            Failure::usage(format!("{}: {what}", text::printable_path(&path.display().to_string())))
+                .with_hint(hint)
         })
     }
 
@@ -63,7 +68,7 @@ impl ConfigFile {
             }
             if !KEYS.contains(&key.as_str()) {
                 return Err((
-                    format!("unknown key {:?}", crate::text::printable(key)),
+                    format!("unknown key {:?}", text::printable(key)),
                     format!("known are {}", KEYS.join(", ")),
                 ));
             }

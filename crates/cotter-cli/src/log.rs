@@ -7,6 +7,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::failure::Failure;
 use crate::output;
+use crate::progress;
 use crate::settings::Log;
 
 pub(crate) fn start(log: &Log) -> Result<(), Failure> {
@@ -22,8 +23,9 @@ pub(crate) fn start(log: &Log) -> Result<(), Failure> {
                 .with_hint("write a level, or target=level pairs: cotter=debug,warn")
         })?,
     };
-    let lines =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(output::colours());
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(progress::clean_line)
+        .with_ansi(output::colours());
     // Nobody else sets one; a second start would change nothing.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     Ok(())

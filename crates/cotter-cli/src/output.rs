@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::failure::{Code, Failure};
+use crate::progress;
 use crate::settings::{Format, Settings};
 
 /// Writes an answer, to the end.
 pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
+    let _line = progress::clean_line();
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| not_written(&error))
 }
@@ -106,7 +108,7 @@ pub(crate) fn warn_json(settings: &Settings, message: &str) {
 
 /// Nobody is left to be told if standard error is gone.
 pub(crate) fn line_to_stderr(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(progress::clean_line(), "{line}");
 }
 
 /// Whether standard error is a terminal that wants colours (<https://no-color.org>).

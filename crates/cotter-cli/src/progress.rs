@@ -1,7 +1,8 @@
 //! A spinner for what takes longer than a second; only on a terminal, and it goes away.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, StderrLock, Write as _};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -10,7 +11,20 @@ use crate::output;
 /// How long something may take before anything is said about it.
 const PATIENCE: Duration = Duration::from_secs(1);
 const FRAME: Duration = Duration::from_millis(120);
+/// Whether a frame stands on the terminal's last line; changed under standard error's lock.
+static SHOWN: AtomicBool = AtomicBool::new(false);
+
 const FRAMES: [char; 4] = ['|', '/', '-', '\\'];
+
+/// Standard error, on a line without a spinner until this is dropped.
+pub(crate) fn clean_line() -> StderrLock<'static> {
+    let mut err = io::stderr().lock();
+    if SHOWN.swap(false, Ordering::Relaxed) {
+        let _ = write!(err, "\r\x1b[2K");
+        let _ = err.flush();
+    }
+    err
+}
 
 /// Says what is being waited for. Cheap until something slow begins.
 #[derive(Debug)]
@@ -94,7 +108,7 @@ impl Shared {
 
     fn spin(&self) {
         let mut pause = PATIENCE;
-        let (mut shown, mut said) = (false, "");
+        let mut said = "";
         for frame in FRAMES.into_iter().cycle() {
             let state = self.lock();
             let (state, _) = self
@@ -103,28 +117,25 @@ impl Shared {
                 .unwrap_or_else(PoisonError::into_inner);
             let (over, what) = (state.over, state.what);
             drop(state);
-            let mut err = io::stderr().lock();
             if !self.moves {
                 // A terminal that only writes line after line: each thing once.
                 if over {
                     return;
                 }
                 if said != what {
-                    let _ = writeln!(err, "cotter: {what} ...");
+                    let _ = writeln!(io::stderr().lock(), "cotter: {what} ...");
                 }
                 (said, pause) = (what, FRAME);
                 continue;
             }
+            let mut err = clean_line();
             if over {
-                if shown {
-                    let _ = write!(err, "\r\x1b[2K");
-                    let _ = err.flush();
-                }
                 return;
             }
-            let _ = write!(err, "\r\x1b[2K{frame} {what} ...");
+            let _ = write!(err, "{frame} {what} ...");
             let _ = err.flush();
-            (shown, pause) = (true, FRAME);
+            SHOWN.store(true, Ordering::Relaxed);
+            pause = FRAME;
         }
     }
 }

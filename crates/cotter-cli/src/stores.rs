@@ -56,7 +56,7 @@ pub(crate) struct Place {
 pub(crate) fn open(settings: &Settings, progress: &Progress) -> Result<Option<Opened>, Failure> {
     built_in(settings.store)?;
     let environment = Environment::read()?;
-    if settings.store == Kind::Keyring {
+    if wanted(settings) == Kind::Keyring {
         return keyring().map(Some);
     }
     let path = settings.store_path()?;
@@ -70,7 +70,7 @@ pub(crate) fn open(settings: &Settings, progress: &Progress) -> Result<Option<Op
 pub(crate) fn create(settings: &Settings, progress: &Progress) -> Result<Opened, Failure> {
     built_in(settings.store)?;
     let environment = Environment::read()?;
-    if settings.store == Kind::Keyring {
+    if wanted(settings) == Kind::Keyring {
         return keyring();
     }
     let path = settings.store_path()?;
@@ -83,9 +83,9 @@ pub(crate) fn create(settings: &Settings, progress: &Progress) -> Result<Opened,
 /// What can be said of a store that is not there.
 pub(crate) fn nowhere(settings: &Settings) -> Result<Place, Failure> {
     let kind = Some(settings.store).filter(|kind| *kind != Kind::Auto);
-    let path = match kind {
+    let path = match wanted(settings) {
         #[cfg(feature = "keyring")]
-        Some(Kind::Keyring) => cotter::store::runtime_folder(),
+        Kind::Keyring => cotter::store::runtime_folder(),
         _ => settings.store_path()?,
     };
     Ok(Place {
@@ -171,10 +171,7 @@ fn make(
     path: &Path,
     environment: Environment,
 ) -> Result<Opened, Failure> {
-    let kind = match settings.store {
-        Kind::Auto => Kind::File,
-        kind => kind,
-    };
+    let kind = wanted(settings);
     let (mut candidates, mut places, mut first) = (Vec::new(), Vec::new(), None);
     for source in keys::candidates(environment) {
         let source = match source {
@@ -232,6 +229,17 @@ fn keyring() -> Result<Opened, Failure> {
 #[cfg(not(feature = "keyring"))]
 fn keyring() -> Result<Opened, Failure> {
     Err(not_built_in(Kind::Keyring).into())
+}
+
+/// The kind that was asked for; for `auto` the first one that this program was built with.
+const fn wanted(settings: &Settings) -> Kind {
+    match settings.store {
+        Kind::Auto if cfg!(feature = "file") => Kind::File,
+        Kind::Auto if cfg!(feature = "sled") => Kind::Sled,
+        Kind::Auto if cfg!(feature = "keyring") => Kind::Keyring,
+        Kind::Auto => Kind::File,
+        kind => kind,
+    }
 }
 
 fn built_in(kind: Kind) -> Result<(), Failure> {

@@ -38,6 +38,7 @@ on_every_store! {
     a_kill_between_the_answer_and_the_save_is_found_and_said
     a_token_that_is_too_short_is_served_where_no_longer_one_can_be_had
     what_doctor_finds_is_an_error_object_as_well
+    doctor_tells_a_busy_server_and_a_strangers_page_from_a_wrong_address
     a_refresh_under_way_is_not_said_to_be_cut_off
 }
 
@@ -322,6 +323,20 @@ fn what_doctor_finds_is_an_error_object_as_well(mut home: Home) {
     let text = home.run(&["doctor"]);
     assert_eq!((text.code, text.err.as_str()), (4, ""), "people read it once");
     assert!(text.out.contains(message.split(": ").last().unwrap()), "{text:?}");
+}
+
+fn doctor_tells_a_busy_server_and_a_strangers_page_from_a_wrong_address(home: Home) {
+    for (fault, code, reachable) in [("429", 4, true), ("html", 4, false), ("redirect", 7, true)] {
+        home.server.fault(Fault::new(fault).path("jwks"));
+        let ran = home.run(&["--format", "json", "doctor"]);
+        let report: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(
+            (ran.code, &report["reachable"]),
+            (code, &json!(reachable)),
+            "{fault}: {report}"
+        );
+    }
+    assert_eq!(home.run(&["doctor"]).code, 0);
 }
 
 fn a_refresh_under_way_is_not_said_to_be_cut_off(home: Home) {

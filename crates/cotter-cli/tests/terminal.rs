@@ -7,10 +7,10 @@ mod common;
 
 use core::time::Duration;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 
-use common::Home;
+use common::{ADA, Home, part};
 use cotter_emulator::Fault;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
@@ -23,17 +23,27 @@ fn on_terminal(home: &Home, arguments: &[&str]) -> (i32, String, String) {
 }
 
 fn on_terminal_called(home: &Home, term: &str, arguments: &[&str]) -> (i32, String, String) {
+    let (terminal, side) = terminal();
+    let out = home.command(arguments).env("TERM", term).stderr(Stdio::from(side)).output().unwrap();
+    (out.status.code().unwrap(), String::from_utf8(out.stdout).unwrap(), read(terminal))
+}
+
+/// A terminal, and the side of it that a program gets.
+fn terminal() -> (File, File) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
     unlockpt(&terminal).unwrap();
     let name = ptsname(&terminal, Vec::new()).unwrap();
     let side = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-    let out = home.command(arguments).env("TERM", term).stderr(Stdio::from(side)).output().unwrap();
+    (File::from(terminal), side)
+}
+
+/// All that was shown, once nobody has the other side any more.
+fn read(mut terminal: File) -> String {
     let mut shown = Vec::new();
     // The end of a terminal whose other side is closed is an error on Linux.
-    let _ = File::from(terminal).read_to_end(&mut shown);
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (out.status.code().unwrap(), text(out.stdout), text(shown))
+    let _ = terminal.read_to_end(&mut shown);
+    String::from_utf8(shown).unwrap()
 }
 
 #[test]
@@ -61,6 +71,42 @@ fn a_terminal_that_knows_no_escape_sequences_gets_a_line() {
     home.server.fault(Fault::delay(SLOW));
     let (code, _, shown) = on_terminal_called(&home, "dumb", &["token"]);
     assert_eq!((code, shown.as_str()), (0, "cotter: waiting for the server ...\r\n"));
+}
+
+#[test]
+fn answers_stand_on_clean_lines_and_nothing_spins_while_input_is_awaited() {
+    let home = Home::new();
+    let set: serde_json::Value = serde_json::from_str(&home.server.token_set(ADA)).unwrap();
+    let token = part(&set, "access_token");
+    let (terminal, side) = terminal();
+    let mut child = home
+        .command(&["verify"])
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::from(side.try_clone().unwrap()))
+        .stderr(Stdio::from(side))
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    home.server.fault(Fault::delay(SLOW).path("jwks"));
+    writeln!(stdin, "{token}").unwrap();
+    // Long enough for the keys to come, and then for a spinner that nobody has stopped.
+    std::thread::sleep(SLOW + SLOW);
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+    let shown = read(terminal);
+    assert!(shown.contains("waiting for the server ..."), "{shown:?}");
+    let (before, answer) = shown.rsplit_once("valid: ").unwrap();
+    assert!(before.ends_with("\r\u{1b}[2K"), "{shown:?}");
+    assert!(!answer.contains("waiting"), "{shown:?}");
+
+    // A log's lines too.
+    home.sign_in_expired();
+    home.server.fault(Fault::delay(SLOW));
+    let (code, _, shown) = on_terminal(&home, &["-vv", "token"]);
+    assert_eq!(code, 0);
+    let mut lines = shown.lines().filter(|line| line.contains("waiting for the server ..."));
+    assert!(lines.all(|line| line.contains("...\r\u{1b}[2K")), "{shown:?}");
 }
 
 #[test]

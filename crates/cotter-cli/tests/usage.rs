@@ -149,6 +149,18 @@ fn the_file_is_held_to_its_keys() {
 }
 
 #[test]
+fn a_path_with_control_characters_makes_no_line_of_its_own() {
+    let mut home = Home::new();
+    let folder = home.dir.path().join("a\u{1b}[31m\nb");
+    std::fs::create_dir_all(folder.join("cotter")).unwrap();
+    std::fs::write(folder.join("cotter/config.toml"), "nonsense = 1").unwrap();
+    home.set("XDG_CONFIG_HOME", folder.to_str().unwrap());
+    let ran = home.run(&["status"]);
+    assert!(ran.code == 2 && !ran.err.contains('\u{1b}'), "{ran:?}");
+    assert_eq!(ran.err.lines().count(), 2, "{ran:?}");
+}
+
+#[test]
 fn decode_shows_claims_and_says_that_nobody_checked_them() {
     let home = Home::new();
     let jwt = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIiwiZXhwIjo1fQ.";

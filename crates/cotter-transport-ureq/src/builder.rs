@@ -9,12 +9,12 @@ use cotter_core::Error;
 use http::Uri;
 use ureq::config::AutoHeaderValue;
 use ureq::tls::{TlsConfig, TlsProvider};
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector as _, DefaultConnector};
 use ureq::{Agent, Proxy, ProxyProtocol};
 
 use crate::except::Except;
 use crate::limit::{Begun, Limit};
+use crate::names::Names;
 use crate::roots::roots;
 use crate::{Agents, PlainHttp, Ureq};
 
@@ -152,7 +152,7 @@ impl Settings {
             .max_idle_connections_per_host(0)
             .build();
         let connector = DefaultConnector::default().chain(Limit::new(proxy.is_some(), begun));
-        Agent::with_parts(config, connector, DefaultResolver::default())
+        Agent::with_parts(config, connector, Names)
     }
 }
 

@@ -33,6 +33,7 @@ mod deadline;
 mod except;
 mod failure;
 mod limit;
+mod names;
 mod roots;
 
 use core::fmt;

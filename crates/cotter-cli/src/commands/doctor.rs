@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use cotter::blocking::Session;
 use cotter::core::LeaseAnswer;
+use cotter::jwt::KeySet;
 use cotter::{BlockingTransport as _, Clock as _, Provider, State, Status, SystemClock, Timestamp};
 use http::header::DATE;
 use serde::Serialize;
@@ -218,14 +219,24 @@ impl Report {
             }
         };
         let after = clock.now().wall;
-        self.reachable = true;
         let status = answer.status();
-        if status.is_success() {
-            self.fine("server", format!("{} answers", provider.address()));
+        let address = provider.address();
+        self.reachable = true;
+        if status.is_success() && KeySet::from_json(answer.body().expose()).is_ok() {
+            self.fine("server", format!("{address} answers"));
+        } else if status.is_success() {
+            // A page to sign in to the network by, say; its clock is nobody's.
+            self.reachable = false;
+            let what = format!("{address} answers with something other than its keys");
+            let hint = "check the network (is there a page to sign in to it?) and --base-url";
+            let failure = Failure::new(Code::Unavailable, what).with_hint(hint);
+            return self.problem("server", failure);
         } else {
-            let what = format!("{} answers HTTP {}", provider.address(), status.as_u16());
-            let code = if status.is_server_error() { Code::Unavailable } else { Code::Config };
-            let hint = "check --base-url; it ends in /api/v0";
+            let what = format!("{address} answers HTTP {}", status.as_u16());
+            let (code, hint) = match status.as_u16() {
+                408 | 429 | 500.. => (Code::Unavailable, "try again later"),
+                _ => (Code::Config, "check --base-url; it ends in /api/v0"),
+            };
             self.problem("server", Failure::new(code, what).with_hint(hint));
         }
         let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());

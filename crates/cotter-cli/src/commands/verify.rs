@@ -132,6 +132,7 @@ fn valid(good: &Good) -> String {
 struct Judge {
     keys: Keys,
     id_tokens: bool,
+    progress: Arc<Progress>,
 }
 
 enum Keys {
@@ -152,17 +153,18 @@ impl Judge {
         if let Some(leeway) = &wish.leeway {
             verifier = verifier.leeway(settings::duration("--leeway", leeway)?);
         }
+        let progress = Arc::new(Progress::new(settings.quiet));
         let keys = match wish.jwks.as_deref() {
             Some(place) if !is_url(place) => {
                 Keys::Given(Box::new(verifier.keys(read(settings, place)?)))
             }
             place => {
-                let client = Lazy::new(settings.timeout, Arc::new(Progress::new(settings.quiet)));
+                let client = Lazy::new(settings.timeout, Arc::clone(&progress));
                 let keys = Jwks::at(&address(settings, place)?)?.timeout(patience(settings));
                 Keys::Remote(keys.verify_blocking_with(verifier, client))
             }
         };
-        Ok(Self { keys, id_tokens: wish.id_token })
+        Ok(Self { keys, id_tokens: wish.id_token, progress })
     }
 
     fn judge(&self, token: &str) -> Result<Result<Good, Invalid>, Failure> {
@@ -173,6 +175,7 @@ impl Judge {
             (Keys::Remote(keys), false) => keys.verify_access_token(token).map(|c| access(&c)),
             (Keys::Remote(keys), true) => keys.verify_id_token(token).map(|c| id(&c)),
         };
+        self.progress.done();
         match verdict {
             Err(why) if matches!(why.reason(), Reason::KeysUnavailable { .. }) => {
                 Err(Failure::new(Code::Unavailable, "the issuer's keys cannot be fetched")
