@@ -253,10 +253,14 @@ impl Key {
         self.material.as_ref().map(|(public, _)| public)
     }
 
-    /// Whether it can check signatures.
+    /// Whether it can check signatures: one whose `alg` is not for keys of its type can check none.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        self.for_checking && self.material.is_some() && self.alg != Some(None)
+        let fits = |public: &PublicKey| match self.alg {
+            None => true,
+            Some(alg) => alg.is_some_and(|alg| public.fits(alg)),
+        };
+        self.for_checking && self.public().is_some_and(fits)
     }
 
     fn is_something(&self) -> bool {

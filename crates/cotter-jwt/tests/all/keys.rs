@@ -75,3 +75,20 @@ fn a_token_without_a_kid_is_tried_with_every_key_that_fits() {
     keys.push(vectors()["jwks"]["keys"][0].clone());
     assert_eq!(verdict(&json!({ "keys": keys }).to_string(), &anonymous()), "ok");
 }
+
+#[test]
+fn a_key_whose_alg_is_for_keys_of_another_type_counts_for_nothing() {
+    let usable = |alg: Value| {
+        let mut key = vectors()["jwks"]["keys"][0].clone();
+        key["alg"] = alg;
+        let keys = KeySet::from_json(json!({ "keys": [key] }).to_string()).unwrap();
+        assert!(keys.knows(KID));
+        assert_eq!(keys.usable() == 1, keys.keys().next().unwrap().is_usable());
+        keys.usable()
+    };
+    assert_eq!(usable("ES256".into()), 1);
+    for alg in ["RS256", "PS256", "ES384", "EdDSA", "none", "ECDH-ES"] {
+        assert_eq!(usable(alg.into()), 0, "{alg}");
+    }
+    assert_eq!(usable(7.into()), 0);
+}
