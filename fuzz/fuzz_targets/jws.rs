@@ -25,7 +25,11 @@ fuzz_target!(|token: &str| {
     let refused = verifier.verify_access_token(token, now).unwrap_err();
     assert!(!refused.code().is_empty());
     assert!(verifier.verify_id_token(token, now).is_err());
-    if cotter_jwt::claimed_kid(token).is_ok() {
+    if verifier.claimed_kid(token).is_ok() {
         assert_eq!(token.split('.').count(), 3);
+    } else {
+        // What no key can save is refused for the same reason with keys and without.
+        assert_eq!(verifier.claimed_kid(token), Err(refused));
+        assert_eq!(verifier.rule_out_access_token(token, now), Some(refused));
     }
 });

@@ -11,8 +11,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cotter::core::BootTime;
 use cotter::{Clock, Now, SystemClock};
 use cotter_emulator::{Config, Emulator};
-use cotter_jwks::{Jwks, RemoteVerifier, blocking};
+use cotter_jwks::{FetchFailure, FetchFailureKind, Jwks, RemoteVerifier, blocking};
 use cotter_jwt::{Invalid, Reason, Verifier};
+use cotter_testkit::wire::{Reply, Server};
 use cotter_tests::ADA;
 
 /// Shows the true time, and lets time pass for the cool-down only when it is told to.
@@ -43,8 +44,11 @@ enum Face {
 
 impl Face {
     fn both(server: &Emulator, clock: &Still) -> [Self; 2] {
-        let keys =
-            || Jwks::at(&format!("{}/token/jwks", server.base_url())).unwrap().clock(clock.clone());
+        Self::at(&format!("{}/token/jwks", server.base_url()), server, clock)
+    }
+
+    fn at(keys: &str, server: &Emulator, clock: &Still) -> [Self; 2] {
+        let keys = || Jwks::at(keys).unwrap().clock(clock.clone());
         let verifier = || Verifier::cotter(server.api_key_id());
         let reqwest = cotter::transport::Reqwest::builder().no_proxy().build().unwrap();
         let ureq = cotter::transport::Ureq::builder().no_proxy().build().unwrap();
@@ -65,6 +69,13 @@ impl Face {
                 runtime.block_on(verifier.verify_access_token(token)).map(drop)
             }
             Self::Blocking(verifier) => verifier.verify_access_token(token).map(drop),
+        }
+    }
+
+    fn last_failure(&self) -> Option<FetchFailure> {
+        match self {
+            Self::Async(_, verifier) => verifier.last_failure(),
+            Self::Blocking(verifier) => verifier.last_failure(),
         }
     }
 }
@@ -148,5 +159,39 @@ fn keys_change_under_load_and_no_good_token_is_refused() {
         });
         let fetches = server.counters().jwks;
         assert!((2..=1 + ROTATIONS).contains(&fetches), "{fetches} fetches");
+    }
+}
+
+#[test]
+fn both_transports_tell_why_the_keys_could_not_be_fetched() {
+    use FetchFailureKind::{NoAnswer, NotKeys, NotReached, Status, TooLong};
+    let (server, clock) = (Emulator::start(Config::default()).unwrap(), Still::default());
+    let token = token(&server);
+    let long = " ".repeat(64 * 1024 + 1);
+    let endless = format!("HTTP/1.1 200 OK\r\n\r\n{long}");
+    for (reply, kind) in [
+        (Reply::status(404, &[], "SECRET"), Status(404.try_into().unwrap())),
+        (Reply::status(302, &[("location", "/SECRET")], ""), Status(302.try_into().unwrap())),
+        (Reply::ok("SECRET"), NotKeys),
+        (Reply::ok(&long), TooLong),
+        (Reply::raw(endless), TooLong),
+        (Reply::reset(), NoAnswer),
+    ] {
+        let keys = Server::start(move |_| reply.clone());
+        for face in Face::at(&keys.url("/SECRET"), &server, &clock) {
+            let reason = face.verify(&token).unwrap_err().reason();
+            assert!(matches!(reason, Reason::KeysUnavailable { .. }), "{reason:?}");
+            let failure = face.last_failure().unwrap();
+            assert_eq!(failure.kind(), kind);
+            assert!(!format!("{failure} {failure:?}").contains("SECRET"), "{failure:?}");
+        }
+    }
+    // Nobody listens any more.
+    let gone = Server::start(|_| Reply::ok("")).url("/SECRET");
+    for face in Face::at(&gone, &server, &clock) {
+        face.verify(&token).unwrap_err();
+        let failure = face.last_failure().unwrap();
+        assert_eq!(failure.kind(), NotReached);
+        assert!(!format!("{failure} {failure:?}").contains("SECRET"), "{failure:?}");
     }
 }

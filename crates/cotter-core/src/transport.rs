@@ -89,28 +89,50 @@ pub enum Sent {
 #[derive(Debug)]
 pub struct TransportError {
     sent: Sent,
-    config: bool,
+    nature: Nature,
     message: Cow<'static, str>,
     source: Option<Box<dyn core::error::Error + Send + Sync>>,
+}
+
+/// What is known of a failure besides that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nature {
+    Any,
+    Config,
+    TooLong,
 }
 
 impl TransportError {
     /// The request certainly did not reach the server.
     #[must_use]
     pub fn not_sent(message: impl Into<Cow<'static, str>>) -> Self {
-        Self { sent: Sent::No, config: false, message: message.into(), source: None }
+        Self { sent: Sent::No, nature: Nature::Any, message: message.into(), source: None }
     }
 
     /// The request may have reached the server; the default where in doubt.
     #[must_use]
     pub fn maybe_sent(message: impl Into<Cow<'static, str>>) -> Self {
-        Self { sent: Sent::Maybe, config: false, message: message.into(), source: None }
+        Self { sent: Sent::Maybe, nature: Nature::Any, message: message.into(), source: None }
     }
 
     /// The request was refused here and always will be: plain http to a foreign host, say.
     #[must_use]
     pub fn config(message: impl Into<Cow<'static, str>>) -> Self {
-        Self { sent: Sent::No, config: true, message: message.into(), source: None }
+        Self { sent: Sent::No, nature: Nature::Config, message: message.into(), source: None }
+    }
+
+    /// The server answered more than [`MAX_RESPONSE`].
+    ///
+    /// ```
+    /// use cotter_core::{Sent, TransportError};
+    ///
+    /// let error = TransportError::too_long();
+    /// assert!(error.is_too_long() && error.sent() == Sent::Maybe);
+    /// ```
+    #[must_use]
+    pub const fn too_long() -> Self {
+        let message = Cow::Borrowed("the response is longer than 64 KiB");
+        Self { sent: Sent::Maybe, nature: Nature::TooLong, message, source: None }
     }
 
     /// The same error, with the client's own beneath it; that one must name no URL.
@@ -129,7 +151,13 @@ impl TransportError {
     /// Whether only a change of the set-up can help.
     #[must_use]
     pub const fn is_config(&self) -> bool {
-        self.config
+        matches!(self.nature, Nature::Config)
+    }
+
+    /// Whether the server answered more than a transport reads.
+    #[must_use]
+    pub const fn is_too_long(&self) -> bool {
+        matches!(self.nature, Nature::TooLong)
     }
 }
 

@@ -4,6 +4,7 @@ use cotter_core::Transport;
 use cotter_jwt::{AccessClaims, AccessText, IdClaims, IdText, Invalid, Verifier};
 use tokio::sync::Mutex;
 
+use crate::failure::FetchFailure;
 use crate::jwks::Jwks;
 use crate::shared::{Attempt, Kind, Next, Shared, TakeOff};
 
@@ -38,7 +39,7 @@ impl Jwks {
     ) -> RemoteVerifier {
         RemoteVerifier(Arc::new(Inner {
             gate: Arc::new(Mutex::new(())),
-            shared: Shared::new(self, verifier.keys(cotter_jwt::KeySet::empty())),
+            shared: Shared::new(self, verifier),
             transport: Box::new(transport),
         }))
     }
@@ -67,6 +68,15 @@ impl RemoteVerifier {
         self.verify(token.into().as_str()).await
     }
 
+    /// Why the last fetch brought no keys; `None` if it did, or if there was none.
+    ///
+    /// What [`Reason::KeysUnavailable`](cotter_jwt::Reason::KeysUnavailable) does not say, for logs
+    /// and for whoever set this up. Old keys may serve all the same.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<FetchFailure> {
+        self.0.shared.last_failure()
+    }
+
     async fn verify<C: Kind>(&self, token: &str) -> Result<Arc<C>, Invalid> {
         let shared = &self.0.shared;
         if let Some(claims) = shared.recall(token) {
@@ -74,7 +84,7 @@ impl RemoteVerifier {
         }
         let mut attempt = shared.arrive(token)?;
         loop {
-            while let Next::Fetch = shared.next(&attempt)? {
+            while let Next::Fetch = shared.next_unless_ruled_out::<C>(token, &attempt)? {
                 if !self.fetch(&attempt).await? {
                     break;
                 }

@@ -1,3 +1,4 @@
+use core::net::IpAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -21,12 +22,48 @@ impl Jwks {
     /// The keys at this URL; a provider's `jwks_uri`, say.
     ///
     /// # Errors
-    /// [`cotter_core::ErrorKind::Config`] if this is no absolute http URL.
+    /// [`cotter_core::ErrorKind::Config`] if this is no absolute https URL, or names a user; http
+    /// is allowed to this machine (loopback), as the transports allow it.
+    ///
+    /// ```
+    /// use cotter_jwks::Jwks;
+    ///
+    /// assert!(Jwks::at("https://www.cotter.app/api/v0/token/jwks").is_ok());
+    /// assert!(Jwks::at("http://127.0.0.1:1234/token/jwks").is_ok());
+    /// assert!(Jwks::at("http://www.cotter.app/api/v0/token/jwks").is_err());
+    /// ```
     pub fn at(url: &str) -> Result<Self, Error> {
+        let jwks = Self::danger_plain_http_at(url)?;
+        let own = jwks.uri.host().is_some_and(is_loopback);
+        if jwks.uri.scheme_str() == Some("https") || own {
+            return Ok(jwks);
+        }
+        Err(Error::config(
+            "the address of the keys must be https; plain http is for this machine only",
+        ))
+    }
+
+    /// The keys at this URL, which may be plain http to another machine: **whoever is on the way
+    /// says which tokens are good**. The transport has to be told as well.
+    ///
+    /// # Errors
+    /// [`cotter_core::ErrorKind::Config`] if this is no absolute http URL, or names a user.
+    ///
+    /// ```
+    /// use cotter_jwks::Jwks;
+    ///
+    /// assert!(Jwks::danger_plain_http_at("http://keys.internal/jwks").is_ok());
+    /// assert!(Jwks::danger_plain_http_at("http://me:secret@keys.internal/jwks").is_err());
+    /// ```
+    pub fn danger_plain_http_at(url: &str) -> Result<Self, Error> {
         let uri: Uri =
             url.parse().map_err(|_| Error::config("the address of the keys is no URL"))?;
-        if !matches!(uri.scheme_str(), Some("https" | "http")) || uri.host().is_none() {
+        let authority = uri.authority().filter(|authority| !authority.host().is_empty());
+        let (Some("https" | "http"), Some(authority)) = (uri.scheme_str(), authority) else {
             return Err(Error::config("the address of the keys is no absolute http URL"));
+        };
+        if authority.as_str().contains('@') {
+            return Err(Error::config("the address of the keys must not contain a user name"));
         }
         Ok(Self {
             clock: Arc::new(StdClock),
@@ -64,4 +101,11 @@ impl Jwks {
         self.timeout = timeout;
         self
     }
+}
+
+/// Whether a host is this machine itself, by the rule of the transports.
+fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.eq_ignore_ascii_case("localhost")
+        || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }

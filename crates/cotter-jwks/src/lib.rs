@@ -2,7 +2,9 @@
 //!
 //! What is decided (how long keys are good for, what an unknown `kid` may cause, what serves in an
 //! outage) is decided by [`cotter_jwt::Remote`]; here it is done, over the same transports as
-//! everything else. An outage of the keys ends no session.
+//! everything else. An outage of the keys ends no session, and leaves nothing open but the signature:
+//! what no key could save is refused at once and causes no fetch. Why there are no keys,
+//! `last_failure` says.
 //!
 //! ```
 //! # #[cfg(feature = "async")]
@@ -23,6 +25,7 @@ mod asynchronous;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod clock;
+mod failure;
 mod jwks;
 mod session;
 #[cfg_attr(
@@ -33,5 +36,6 @@ mod shared;
 
 #[cfg(feature = "async")]
 pub use asynchronous::RemoteVerifier;
+pub use failure::{FetchFailure, FetchFailureKind};
 pub use jwks::Jwks;
 pub use session::SessionVerifier;

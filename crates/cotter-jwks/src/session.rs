@@ -2,8 +2,9 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use cotter_core::{AccessToken, Ask, Handed, IdToken, Now, Send, Step, Verified, Verify};
-use cotter_jwt::{AccessClaims, IdClaims, Invalid, KeySet, Reason, Verifier};
+use cotter_jwt::{AccessClaims, IdClaims, Invalid, Reason, Verifier};
 
+use crate::failure::FetchFailure;
 use crate::jwks::Jwks;
 use crate::shared::{Attempt, Landing, Next, Shared, TakeOff};
 
@@ -31,7 +32,17 @@ impl Jwks {
     /// Verifies by these keys what sessions are handed; the keys that `verifier` has are not used.
     #[must_use]
     pub fn for_sessions(self, verifier: Verifier) -> SessionVerifier {
-        SessionVerifier(Arc::new(Shared::new(self, verifier.keys(KeySet::empty()))))
+        SessionVerifier(Arc::new(Shared::new(self, verifier)))
+    }
+}
+
+impl SessionVerifier {
+    /// Why the last fetch brought no keys; `None` if it did, or if there was none.
+    ///
+    /// For whoever wonders at [`Event::Unverified`](cotter_core::Event::Unverified).
+    #[must_use]
+    pub fn last_failure(&self) -> Option<FetchFailure> {
+        self.0.last_failure()
     }
 }
 
@@ -62,6 +73,15 @@ impl Token {
             Self::Access(token) => token.expose(),
             Self::Id(token) => token.expose(),
         }
+    }
+
+    /// What an outage of the keys cannot excuse. That a token has ended is none of it, as with keys.
+    fn rule_out(&self, shared: &Shared) -> Option<Invalid> {
+        let why = match self {
+            Self::Access(token) => shared.rule_out::<AccessClaims>(token.expose()),
+            Self::Id(token) => shared.rule_out::<IdClaims>(token.expose()),
+        };
+        why.filter(|why| matches!(Invalid::verdict(Err(*why)), Verified::Unsound(_)))
     }
 
     /// None where newer keys are to be fetched first.
@@ -113,11 +133,17 @@ impl Work {
         token: &Token,
         attempt: &mut Attempt,
     ) -> Result<Option<TakeOff<SessionVerifier>>, Invalid> {
-        if let Next::Judge = self.shared.next(attempt)?
+        let next = self.shared.next(attempt);
+        if let Ok(Next::Judge) = next
             && token.conclude(&self.shared, attempt)?.is_some()
         {
             return Ok(None);
         }
+        // Before anything is waited for, since the flow may run out of time meanwhile.
+        if let Some(why) = token.rule_out(&self.shared) {
+            return Err(why);
+        }
+        next?;
         Shared::take_off(SessionVerifier(Arc::clone(&self.shared)), attempt).map(Some)
     }
 

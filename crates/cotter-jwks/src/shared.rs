@@ -7,17 +7,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use cotter_core::{BootTime, SecretBytes, Timestamp, TransportError};
 use cotter_jwt::{
     AccessClaims, CachedVerifier, Flight, IdClaims, Invalid, Judged, KeySet, Plan, Reason, Remote,
-    Ticket, Verifier, Wanted, claimed_kid,
+    Ticket, Verifier, Wanted,
 };
 use http::header::{ACCEPT, AGE, CACHE_CONTROL};
 use http::{HeaderMap, Method, Request, Response};
 
+use crate::failure::{FetchFailure, FetchFailureKind};
 use crate::jwks::Jwks;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     cached: RwLock<CachedVerifier>,
     pub(crate) jwks: Jwks,
+    /// Judges what needs no key, and so needs no lock.
+    keyless: Verifier,
+    last_failure: Mutex<Option<FetchFailure>>,
     /// Until this moment on the boot clock a remembered token needs no look at the keys' age.
     quiet_until: AtomicU64,
     remote: Mutex<Remote>,
@@ -61,8 +65,11 @@ pub(crate) enum TakeOff<S: AsRef<Shared>> {
 
 impl Shared {
     pub(crate) fn new(jwks: Jwks, verifier: Verifier) -> Self {
+        let keyless = verifier.keys(KeySet::empty());
         Self {
-            cached: RwLock::new(CachedVerifier::new(verifier, jwks.remember)),
+            cached: RwLock::new(CachedVerifier::new(keyless.clone(), jwks.remember)),
+            keyless,
+            last_failure: Mutex::new(None),
             quiet_until: AtomicU64::new(0),
             remote: Mutex::new(Remote::new(jwks.policy)),
             jwks,
@@ -79,13 +86,39 @@ impl Shared {
         quiet.then(|| C::recall(&cached, token, now.wall)).flatten()
     }
 
+    /// What no key could save does not get as far as an attempt, which may cost a fetch.
     pub(crate) fn arrive(&self, token: &str) -> Result<Attempt, Invalid> {
-        let kid = claimed_kid(token)?;
+        let kid = self.keyless.claimed_kid(token)?;
         Ok(Attempt { in_vain: false, kid, ticket: self.remote().arrive() })
     }
 
     pub(crate) fn next(&self, attempt: &Attempt) -> Result<Next, Invalid> {
         self.plan(&mut self.remote(), attempt)
+    }
+
+    /// The same, unless the token is to wait for keys and its claims say that none would help.
+    pub(crate) fn next_unless_ruled_out<C: Kind>(
+        &self,
+        token: &str,
+        attempt: &Attempt,
+    ) -> Result<Next, Invalid> {
+        let next = self.next(attempt);
+        let waits = match &next {
+            Ok(Next::Fetch) => true,
+            Ok(Next::Judge) => false,
+            Err(invalid) => invalid.retry_after().is_some(),
+        };
+        let why = waits.then(|| self.rule_out::<C>(token)).flatten();
+        why.map_or(next, Err)
+    }
+
+    /// What speaks against the token whatever its signature is.
+    pub(crate) fn rule_out<C: Kind>(&self, token: &str) -> Option<Invalid> {
+        C::rule_out(&self.keyless, token, self.jwks.clock.now().wall)
+    }
+
+    pub(crate) fn last_failure(&self) -> Option<FetchFailure> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn plan(&self, remote: &mut Remote, attempt: &Attempt) -> Result<Next, Invalid> {
@@ -161,18 +194,33 @@ impl Shared {
 
     fn land(&self, flight: Flight, answer: Option<Result<Response<SecretBytes>, TransportError>>) {
         let now = self.jwks.clock.boot();
-        let outcome = answer.and_then(Result::ok).and_then(|response| {
-            let fresh = self.fresh_for(response.headers());
-            let keys = response.status().is_success().then(|| response.body().expose());
-            keys.and_then(|keys| KeySet::from_json(keys).ok()).map(|keys| (keys, fresh))
-        });
+        let outcome = self.read(answer);
         let mut remote = self.remote();
-        let changed = remote.complete(flight, now, outcome);
+        let (keys, failure) = match outcome {
+            Ok(keys) => (Some(keys), None),
+            Err(failure) => (None, Some(failure)),
+        };
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        let changed = remote.complete(flight, now, keys);
         // Under the lock, so that whoever is told to go on finds the keys in place.
         if let Some(keys) = changed {
             self.cached.write().unwrap_or_else(PoisonError::into_inner).replace_keys(keys);
         }
         self.quiet_until.store(remote.quiet_until().as_millis(), Ordering::Release);
+    }
+
+    /// The keys, and how long they are fresh.
+    fn read(
+        &self,
+        answer: Option<Result<Response<SecretBytes>, TransportError>>,
+    ) -> Result<(KeySet, Duration), FetchFailure> {
+        let response = answer.ok_or(FetchFailureKind::GivenUp)??;
+        if !response.status().is_success() {
+            return Err(FetchFailureKind::Status(response.status()).into());
+        }
+        let keys = KeySet::from_json(response.body().expose());
+        let keys = keys.map_err(|_| FetchFailureKind::NotKeys)?;
+        Ok((keys, self.fresh_for(response.headers())))
     }
 
     /// All lines of `Cache-Control` are one list, and of several ages the first counts (RFC 9111
@@ -220,6 +268,7 @@ pub(crate) trait Kind: Sized {
     -> Result<Judged<Self>, Invalid>;
     fn recall(cached: &CachedVerifier, token: &str, now: Timestamp) -> Option<Arc<Self>>;
     fn remember(cached: &mut CachedVerifier, judged: &Judged<Self>);
+    fn rule_out(verifier: &Verifier, token: &str, now: Timestamp) -> Option<Invalid>;
 }
 
 impl Kind for AccessClaims {
@@ -238,6 +287,10 @@ impl Kind for AccessClaims {
     fn remember(cached: &mut CachedVerifier, judged: &Judged<Self>) {
         cached.remember_access(judged);
     }
+
+    fn rule_out(verifier: &Verifier, token: &str, now: Timestamp) -> Option<Invalid> {
+        verifier.rule_out_access_token(token, now)
+    }
 }
 
 impl Kind for IdClaims {
@@ -255,5 +308,9 @@ impl Kind for IdClaims {
 
     fn remember(cached: &mut CachedVerifier, judged: &Judged<Self>) {
         cached.remember_id(judged);
+    }
+
+    fn rule_out(verifier: &Verifier, token: &str, now: Timestamp) -> Option<Invalid> {
+        verifier.rule_out_id_token(token, now)
     }
 }

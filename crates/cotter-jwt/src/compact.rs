@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::json::{self, Fault, Map, Value};
-use crate::reason::{Invalid, Reason};
+use crate::reason::Reason;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -47,19 +47,6 @@ impl<'a> Compact<'a> {
         let signature = decode(signature).ok_or(Reason::SignatureEncoding)?;
         Ok(Self { header, message, payload, signature })
     }
-}
-
-/// Which key a token says it was signed with; nothing of it has been believed.
-///
-/// # Errors
-/// [`Invalid`] if the token has not even the form of one.
-///
-/// ```
-/// let reason = cotter_jwt::claimed_kid("no token").unwrap_err();
-/// assert_eq!(reason.code(), "not_three_parts");
-/// ```
-pub fn claimed_kid(token: &str) -> Result<Option<String>, Invalid> {
-    Ok(Compact::parse(token)?.header.kid)
 }
 
 impl Header {

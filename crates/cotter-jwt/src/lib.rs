@@ -39,7 +39,6 @@ pub use algorithm::Algorithm;
 pub use backend::{Backend, BadSignature, PublicKey, SignatureCheck};
 pub use cache::{CachedVerifier, Judged};
 pub use claims::{AccessClaims, CustomClaimsError, IdClaims};
-pub use compact::claimed_kid;
 pub use keyset::{Key, KeySet, KeySetError};
 pub use reason::{Claim, Invalid, Reason};
 pub use remote::{Flight, Plan, Remote, RemotePolicy, Ticket, Wanted};

@@ -96,4 +96,17 @@ impl TypeRule {
         };
         if right { Ok(()) } else { Err(Reason::TokenType) }
     }
+
+    /// Whether a claim that `other` does not read says that this kind of token is meant: `other` may
+    /// go by so little that it would take the token as well.
+    pub(crate) fn claims_besides(&self, other: &Self, claims: &Claims<'_>) -> bool {
+        match (&self.0, &other.0) {
+            (Rule::Claim { name, .. }, Rule::Claim { name: read, .. }) if name == read => false,
+            (Rule::Claim { name, values }, _) => match claims.named(name) {
+                Some(Value::String(text)) => values.iter().any(|value| value == text),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
 }

@@ -208,30 +208,86 @@ impl Verifier {
         Ok(self.signed(jws)?.payload)
     }
 
+    /// Which key a token says it was signed with, if there is a key that could save it.
+    ///
+    /// For whoever fetches keys: a token of another algorithm, without a signature or with one that
+    /// cannot be any is refused here, by the same reason as by the verifier that has its key.
+    ///
+    /// # Errors
+    /// [`Invalid`], with the reason; none that a key would turn.
+    ///
+    /// ```
+    /// # #[cfg(feature = "aws_lc_rs")] {
+    /// # let verifier = cotter_jwt::Verifier::cotter("<API_KEY_ID>");
+    /// assert_eq!(verifier.claimed_kid("no token").unwrap_err().code(), "not_three_parts");
+    /// // {"alg":"none","kid":"1"}
+    /// let unsigned = "eyJhbGciOiJub25lIiwia2lkIjoiMSJ9.e30.";
+    /// assert_eq!(verifier.claimed_kid(unsigned).unwrap_err().code(), "alg_none");
+    /// # }
+    /// ```
+    pub fn claimed_kid(&self, token: &str) -> Result<Option<String>, Invalid> {
+        Ok(self.form(token)?.0.header.kid)
+    }
+
+    /// Why no key can make this a good access token, where its form or its claims say so.
+    ///
+    /// For the time in which keys cannot be had, since that leaves open the signature alone. `None`
+    /// is **no verdict**: nobody has looked at the signature.
+    ///
+    /// ```
+    /// # #[cfg(feature = "aws_lc_rs")] {
+    /// # use cotter_core::Timestamp;
+    /// # use cotter_jwt::Verifier;
+    /// # let vectors: serde_json::Value =
+    /// #     serde_json::from_str(include_str!("../tests/vectors/cotter-vectors.json")).unwrap();
+    /// # let api_key_id = vectors["api_key_id"].as_str().unwrap();
+    /// # let token = vectors["access_token"].as_str().unwrap();
+    /// let now = Timestamp::from_unix_seconds(1_767_225_600);
+    /// assert_eq!(Verifier::cotter(api_key_id).rule_out_access_token(token, now), None);
+    ///
+    /// let why = Verifier::cotter("<ANOTHER>").rule_out_access_token(token, now).unwrap();
+    /// assert_eq!(why.code(), "wrong_audience");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn rule_out_access_token<'a>(
+        &self,
+        token: impl Into<AccessText<'a>>,
+        now: Timestamp,
+    ) -> Option<Invalid> {
+        let claims = |jws: Compact<'_>| {
+            self.access_claims(jws.header.typ.as_deref(), &jws.payload, now).map(drop)
+        };
+        self.form(token.into().0).and_then(|(jws, _)| claims(jws)).err().map(Invalid::from)
+    }
+
+    /// Why no key can make this a good ID token; see
+    /// [`rule_out_access_token`](Self::rule_out_access_token).
+    #[must_use]
+    pub fn rule_out_id_token<'a>(
+        &self,
+        token: impl Into<IdText<'a>>,
+        now: Timestamp,
+    ) -> Option<Invalid> {
+        let claims = |jws: Compact<'_>| {
+            self.id_claims(jws.header.typ.as_deref(), &jws.payload, now).map(drop)
+        };
+        self.form(token.into().0).and_then(|(jws, _)| claims(jws)).err().map(Invalid::from)
+    }
+
     pub(crate) fn access(
         &self,
         token: &str,
         now: Timestamp,
     ) -> Result<Verified<AccessClaims>, Reason> {
         let signed = self.signed(token)?;
-        let claims = Claims::parse(&signed.payload)?;
-        self.access.rule.judge(signed.typ.as_deref(), &claims)?;
-        let claims = AccessClaims::read(claims, self.dialect)?;
-        self.judge(claims.common(), &self.access.audiences, now)?;
+        let claims = self.access_claims(signed.typ.as_deref(), &signed.payload, now)?;
         Ok(Verified { claims, key: signed.key })
     }
 
     pub(crate) fn id(&self, token: &str, now: Timestamp) -> Result<Verified<IdClaims>, Reason> {
         let signed = self.signed(token)?;
-        let claims = Claims::parse(&signed.payload)?;
-        self.id.rule.judge(signed.typ.as_deref(), &claims)?;
-        let claims = IdClaims::read(claims, self.dialect)?;
-        let own = &self.id.audiences;
-        self.judge(
-            claims.common(),
-            if own.is_empty() { &self.access.audiences } else { own },
-            now,
-        )?;
+        let claims = self.id_claims(signed.typ.as_deref(), &signed.payload, now)?;
         Ok(Verified { claims, key: signed.key })
     }
 
@@ -239,7 +295,8 @@ impl Verifier {
         self.leeway
     }
 
-    fn signed(&self, token: &str) -> Result<Signed, Reason> {
+    /// All that can be said against a token before any key is looked at.
+    fn form<'a>(&self, token: &'a str) -> Result<(Compact<'a>, Algorithm), Reason> {
         let jws = Compact::parse(token)?;
         if jws.header.alg == "none" {
             return Err(Reason::Unsecured);
@@ -247,15 +304,51 @@ impl Verifier {
         let algorithm = Algorithm::from_name(&jws.header.alg)
             .filter(|algorithm| self.algorithms.contains(algorithm))
             .ok_or(Reason::AlgorithmNotAllowed)?;
-        let candidates = self.keys.candidates(jws.header.kid.as_deref(), algorithm)?;
         if !well_formed(algorithm, &jws.signature) {
             return Err(Reason::SignatureForm);
         }
+        Ok((jws, algorithm))
+    }
+
+    fn signed(&self, token: &str) -> Result<Signed, Reason> {
+        let (jws, algorithm) = self.form(token)?;
+        let candidates = self.keys.candidates(jws.header.kid.as_deref(), algorithm)?;
         let key = candidates
             .into_iter()
             .find(|key| self.backend.check(algorithm, key, jws.message, &jws.signature).is_ok())
             .ok_or(Reason::Signature)?;
         Ok(Signed { payload: jws.payload, typ: jws.header.typ, key: *key.id() })
+    }
+
+    fn access_claims(
+        &self,
+        typ: Option<&str>,
+        payload: &[u8],
+        now: Timestamp,
+    ) -> Result<AccessClaims, Reason> {
+        let claims = Claims::parse(payload)?;
+        self.access.rule.judge(typ, &claims)?;
+        let claims = AccessClaims::read(claims, self.dialect)?;
+        self.judge(claims.common(), &self.access.audiences, now)?;
+        Ok(claims)
+    }
+
+    fn id_claims(
+        &self,
+        typ: Option<&str>,
+        payload: &[u8],
+        now: Timestamp,
+    ) -> Result<IdClaims, Reason> {
+        let claims = Claims::parse(payload)?;
+        self.id.rule.judge(typ, &claims)?;
+        if self.access.rule.claims_besides(&self.id.rule, &claims) {
+            return Err(Reason::TokenType);
+        }
+        let claims = IdClaims::read(claims, self.dialect)?;
+        let own = &self.id.audiences;
+        let audiences = if own.is_empty() { &self.access.audiences } else { own };
+        self.judge(claims.common(), audiences, now)?;
+        Ok(claims)
     }
 
     fn judge(&self, claims: &Common, audiences: &[String], now: Timestamp) -> Result<(), Reason> {

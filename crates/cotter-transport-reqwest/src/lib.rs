@@ -111,7 +111,7 @@ impl Reqwest {
         let head: usize =
             headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if head > MAX_RESPONSE {
-            return Err(too_long());
+            return Err(TransportError::too_long());
         }
         let body = read(response).await?;
 
@@ -163,16 +163,12 @@ fn is_loopback(host: &str) -> bool {
         || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-fn too_long() -> TransportError {
-    TransportError::maybe_sent("the response is longer than 64 KiB")
-}
-
 /// The body, up to the limit, within the deadline that the request carries on.
 async fn read(mut response: reqwest::Response) -> Result<SecretBytes, TransportError> {
     let announced = response.content_length().unwrap_or(0);
     let announced = usize::try_from(announced).unwrap_or(usize::MAX);
     if announced > MAX_RESPONSE {
-        return Err(too_long());
+        return Err(TransportError::too_long());
     }
     let mut body = SecretBytes::with_capacity(announced);
     while let Some(chunk) = response.chunk().await.map_err(|error| {
@@ -183,7 +179,7 @@ async fn read(mut response: reqwest::Response) -> Result<SecretBytes, TransportE
         TransportError::maybe_sent(message).with_source(error.without_url())
     })? {
         if chunk.len() > MAX_RESPONSE - body.len() {
-            return Err(too_long());
+            return Err(TransportError::too_long());
         }
         body.extend_from_slice(&chunk);
     }

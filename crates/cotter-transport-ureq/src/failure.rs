@@ -39,7 +39,7 @@ pub(crate) fn without_body(error: Error) -> TransportError {
 /// The response had begun.
 pub(crate) fn in_response(error: Error) -> TransportError {
     let message = match error {
-        _ if TooLong::ended(&error) => "the response is longer than 64 KiB",
+        _ if TooLong::ended(&error) => return with_source(TransportError::too_long(), error),
         Error::Timeout(_) => "the response did not end in time",
         _ => "the response broke off",
     };
@@ -57,9 +57,9 @@ fn unconnected(error: Error) -> TransportError {
 
 fn broken(error: Error) -> TransportError {
     let message = match error {
-        _ if TooLong::ended(&error) => "the response is longer than 64 KiB",
+        _ if TooLong::ended(&error) => return with_source(TransportError::too_long(), error),
         Error::Timeout(_) => "the server did not answer in time",
-        Error::LargeResponseHeader(..) => "the response is longer than 64 KiB",
+        Error::LargeResponseHeader(..) => return TransportError::too_long(),
         Error::Protocol(_) => "the response is not HTTP",
         _ => "the connection broke before the server answered",
     };

@@ -236,17 +236,16 @@ fn is_loopback(host: &str) -> bool {
 
 /// The body, up to the limit, within the deadline that the request carries on.
 fn read(mut body: ureq::Body) -> Result<SecretBytes, TransportError> {
-    let too_long = || TransportError::maybe_sent("the response is longer than 64 KiB");
     let announced = body.content_length().unwrap_or(0);
     if announced > MAX_RESPONSE as u64 {
-        return Err(too_long());
+        return Err(TransportError::too_long());
     }
     // Roomy enough not to move, since what a vector leaves behind is not wiped.
     let mut bytes = Vec::with_capacity(MAX_RESPONSE + 64);
     let outcome = body.as_reader().take(MAX_RESPONSE as u64 + 1).read_to_end(&mut bytes);
     let bytes = SecretBytes::from(bytes);
     match outcome {
-        Ok(_) if bytes.len() > MAX_RESPONSE => Err(too_long()),
+        Ok(_) if bytes.len() > MAX_RESPONSE => Err(TransportError::too_long()),
         Ok(_) => Ok(bytes),
         Err(error) => Err(failure::in_response(error.into())),
     }

@@ -1,142 +1,12 @@
-//! Both drivers against a transport that a test controls.
+//! Both drivers: how often they fetch, and whom that keeps waiting.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
-
-use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
-use cotter_core::{
-    AccessToken, BlockingTransport, Clock, Handed, SecretBytes, Step, Transport, TransportError,
-    Verified, Verify as _,
-};
-use cotter_jwks::Jwks;
-use cotter_jwt::{RemotePolicy, Verifier};
+use cotter_core::{AccessToken, Clock, Handed, Step, Verified, Verify as _};
+use cotter_jwt::RemotePolicy;
 use cotter_testkit::ManualClock;
-use http::{HeaderValue, Request, Response};
-use serde_json::Value;
 
-fn vectors() -> Value {
-    serde_json::from_str(include_str!("../../cotter-jwt/tests/vectors/cotter-vectors.json"))
-        .unwrap()
-}
-
-fn vector(name: &str) -> String {
-    vectors()[name].as_str().unwrap().to_owned()
-}
-
-fn verifier() -> Verifier {
-    Verifier::cotter(vector("api_key_id"))
-}
-
-/// A token whose `kid` nobody has; it needs no good signature to make a verifier look for keys.
-fn made_up(index: usize) -> String {
-    // {"alg":"ES256","kid":"made-up-NNNNN"}, in base64url by hand: 36 bytes are 48 characters.
-    let header = format!(r#"{{"alg":"ES256","kid":"made-up-{index:05}"}}"#);
-    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in header.as_bytes().chunks(3) {
-        let mut bits = 0_u32;
-        for index in 0..3 {
-            bits = bits << 8 | u32::from(chunk.get(index).copied().unwrap_or(0));
-        }
-        for index in 0..=chunk.len() {
-            text.push(char::from(alphabet[(bits >> (18 - 6 * index) & 63) as usize]));
-        }
-    }
-    format!("{text}.e30.AAAA")
-}
-
-/// Answers with the keys of the vectors, unless told otherwise.
-#[derive(Clone, Debug, Default)]
-struct Server {
-    answers: Arc<Mutex<VecDeque<Answer>>>,
-    delay: Duration,
-    fetches: Arc<AtomicUsize>,
-}
-
-type Headers = &'static [(&'static str, &'static [u8])];
-
-#[derive(Clone, Debug)]
-enum Answer {
-    Body(u16, String),
-    /// The usual keys, and these headers.
-    Headers(Headers),
-    Nothing,
-    Panic,
-}
-
-impl Server {
-    fn then(self, answer: Answer) -> Self {
-        self.answers.lock().unwrap().push_back(answer);
-        self
-    }
-
-    fn fetches(&self) -> usize {
-        self.fetches.load(Ordering::SeqCst)
-    }
-
-    fn answer(
-        &self,
-        request: &Request<SecretBytes>,
-    ) -> Result<Response<SecretBytes>, TransportError> {
-        assert_eq!(request.uri().path(), "/api/v0/token/jwks");
-        assert!(request.headers().get("authorization").is_none() && request.body().is_empty());
-        self.fetches.fetch_add(1, Ordering::SeqCst);
-        let planned = self.answers.lock().unwrap().pop_front();
-        match planned.unwrap_or_else(|| Answer::Body(200, vectors()["jwks"].to_string())) {
-            Answer::Body(status, body) => {
-                let mut response = Response::new(SecretBytes::from(body.into_bytes()));
-                *response.status_mut() = status.try_into().unwrap();
-                Ok(response)
-            }
-            Answer::Headers(headers) => {
-                let keys = vectors()["jwks"].to_string();
-                let mut response = Response::new(SecretBytes::from(keys.into_bytes()));
-                for (name, value) in headers {
-                    let value = HeaderValue::from_bytes(value).unwrap();
-                    response.headers_mut().append(*name, value);
-                }
-                Ok(response)
-            }
-            Answer::Nothing => Err(TransportError::maybe_sent("nothing came")),
-            Answer::Panic => panic!("the transport panics"),
-        }
-    }
-}
-
-#[async_trait]
-impl Transport for Server {
-    async fn send(
-        &self,
-        request: Request<SecretBytes>,
-        _: Duration,
-    ) -> Result<Response<SecretBytes>, TransportError> {
-        tokio::time::sleep(self.delay).await;
-        self.answer(&request)
-    }
-}
-
-impl BlockingTransport for Server {
-    fn send(
-        &self,
-        request: Request<SecretBytes>,
-        _: Duration,
-    ) -> Result<Response<SecretBytes>, TransportError> {
-        std::thread::sleep(self.delay);
-        self.answer(&request)
-    }
-}
-
-fn jwks(clock: &ManualClock) -> Jwks {
-    Jwks::at("https://www.cotter.app/api/v0/token/jwks").unwrap().clock(clock.clone()).remember(100)
-}
-
-fn code<T>(verdict: Result<T, cotter_jwt::Invalid>) -> &'static str {
-    verdict.map_or_else(|no| no.code(), |_| "ok")
-}
+use crate::support::{Answer, Headers, Server, code, jwks, made_up, vector, vectors, verifier};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_made_up_kids_at_once_cause_two_fetches() {
@@ -260,13 +130,6 @@ fn threads_share_one_fetch_and_made_up_kids_cause_two() {
     assert_eq!(server.fetches(), 2);
     assert_eq!(code(verifier.verify_id_token(&vector("id_token"))), "ok");
     assert!(clock.now().boot.as_millis() > 0);
-}
-
-#[test]
-fn an_address_without_a_host_is_refused_at_once() {
-    for url in ["", "/token/jwks", "file:///etc/passwd", "ftp://x/y", "not a url"] {
-        assert!(Jwks::at(url).is_err(), "{url}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@
 
 mod attacks;
 mod cached;
+mod keyless;
 mod keys;
 mod remote;
 mod signed;
