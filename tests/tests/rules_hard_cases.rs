@@ -239,6 +239,52 @@ async fn rule_05_who_is_signed_out_during_the_first_flight_hears_of_a_sign_out()
 }
 
 #[tokio::test]
+async fn rule_05_a_sign_in_during_a_forced_refresh_keeps_its_refresh_token() {
+    let world = World::new();
+    let session = world.keeper().session("ada").unwrap();
+    session.sign_in(tokens(1)).await.unwrap();
+    let gate = Gate::new();
+    world.server.hang_until(&gate);
+    world.server.reply(200, set(2));
+    let waiting = tokio::spawn({
+        let session = session.clone();
+        async move { session.refresh().await }
+    });
+    until(|| world.server.count() == 1).await;
+    session.sign_in(tokens(7)).await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap().expose(), "at-7");
+    gate.open();
+    until(|| world.store.count(Op::Release) == world.store.count(Op::TryLease)).await;
+    assert_eq!(session.refresh_token().await.unwrap().expose(), "rt-7");
+    assert_eq!(world.server.count(), 1);
+}
+
+#[test]
+fn rule_05_a_sign_in_during_a_forced_refresh_of_threads_keeps_its_refresh_token() {
+    let world = World::new();
+    let session = world.threads().session("ada").unwrap();
+    session.sign_in(tokens(1)).unwrap();
+    let gate = Gate::new();
+    world.server.hang_until(&gate);
+    world.server.reply(200, set(2));
+    std::thread::scope(|scope| {
+        let leader = scope.spawn(|| session.refresh());
+        while world.server.count() == 0 {
+            std::thread::yield_now();
+        }
+        let follower = scope.spawn(|| session.refresh());
+        std::thread::sleep(Duration::from_millis(50));
+        session.sign_in(tokens(7)).unwrap();
+        let follower = follower.join().unwrap();
+        gate.open();
+        assert_eq!(follower.unwrap().expose(), "at-7");
+        assert_eq!(leader.join().unwrap().unwrap().expose(), "at-7");
+    });
+    assert_eq!(session.refresh_token().unwrap().expose(), "rt-7");
+    assert_eq!(world.server.count(), 1);
+}
+
+#[tokio::test]
 async fn rule_12_nobody_fails_for_what_somebody_else_asked_for() {
     let world = World::on(Memory::shared_with_clock);
     let (here, there) = (world.keeper(), world.keeper());

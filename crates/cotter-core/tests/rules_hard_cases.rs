@@ -160,6 +160,31 @@ fn rule_04_another_users_set_ends_the_exchanges_even_without_a_refresh_token() {
 }
 
 #[test]
+fn rule_05_a_forced_refresh_that_meets_another_sign_in_does_not_spend_its_token() {
+    // The answer to the old token may be anything.
+    for reply in [grant("a2", "r2"), refusal()] {
+        let (mut world, mut process) = fresh();
+        world.replies.push_back(reply);
+        let act = |world: &mut World| {
+            Process::new(Rotation::Strict).sign_in(world, set("b1", "s1"), 2);
+        };
+        world.meanwhile.insert(1, Box::new(act));
+        assert_eq!(process.acquire(&mut world, Goal::refresh()).unwrap(), "b1");
+        assert_eq!(world.sent, ["r1"]);
+        assert_eq!((world.stored_refresh().as_str(), world.lease), ("s1", None));
+        // Who insists from now on does mean the new one.
+        world.replies.push_back(grant("b2", "s2"));
+        assert_eq!(process.acquire(&mut world, Goal::refresh()).unwrap(), "b2");
+    }
+    // A sign-in that came before is the one to refresh, also where it was not seen yet.
+    let (mut world, mut process) = fresh();
+    Process::new(Rotation::Strict).sign_in(&mut world, set("b1", "s1"), 2);
+    world.replies.push_back(grant("b2", "s2"));
+    assert_eq!(process.acquire(&mut world, Goal::refresh()).unwrap(), "b2");
+    assert_eq!(world.sent, ["s1"]);
+}
+
+#[test]
 fn rule_10_a_time_in_the_future_counts_as_now() {
     // The wall clock stood a day ahead, the answer was lost; then a reboot with the right clock.
     let (mut world, mut process) = expired(Rotation::Strict);

@@ -361,7 +361,6 @@ impl<F: Flight> Entry<F> {
         self.is_current(flight.generation()) && (result.is_ok() || flight.goal() == goal)
     }
 
-    #[cfg(feature = "async")]
     pub(crate) fn generation(&self) -> u64 {
         self.lock().generation
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use cotter_core::flow::{self, Publication, SignIn, SignedOut};
 use cotter_core::{
-    AccessToken, Error, Goal, IdToken, Memory, OAuthToken, Provider, RefreshToken, State, Status,
-    StoreKey, View,
+    AccessToken, Error, Force, Goal, IdToken, Memory, OAuthToken, Provider, RefreshToken, State,
+    Status, StoreKey, View,
 };
 
 use crate::drive::drive;
@@ -263,9 +263,14 @@ impl Session {
         shut_down(&self.shared, core::slice::from_ref(&self.entry), deadline).await
     }
 
-    async fn reach(&self, goal: Goal) -> Result<Arc<View>, Error> {
+    async fn reach(&self, mut goal: Goal) -> Result<Arc<View>, Error> {
         tokio::runtime::Handle::try_current().map_err(no_runtime)?;
+        let generation = self.entry.generation();
         for _ in 0..ROUNDS {
+            // Signed in meanwhile: the new sign-in's token is the answer, without an exchange.
+            if goal.force == Force::Now && !self.entry.is_current(generation) {
+                goal.force = Force::No;
+            }
             let boot = self.shared.world.clock.boot();
             let flight = match self.entry.turn(&goal, boot, Flight::new) {
                 Turn::Serve(view) => {

@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::policy::Dice;
 use crate::provider::{Rotation, Unfit};
 use crate::record::{Fingerprint, Journal, Record};
-use crate::revision::Revision;
+use crate::revision::{Lineage, Revision};
 use crate::step::{Ask, GiveLease, Step, TakeLease};
 use crate::store::{Holder, Lease, LeaseAnswer, Loaded, StoreError, StoreErrorKind, Swap};
 use crate::time::{BootTime, Now};
@@ -74,6 +74,8 @@ pub(super) struct Flight {
     pub(super) events: Vec<Event>,
     /// How often the record changed under this flight.
     pub(super) rounds: u32,
+    /// The lineage that this flight found first.
+    pub(super) lineage: Option<Lineage>,
     /// How often this flight has asked for the lease.
     pub(super) polls: u32,
     /// How often the request certainly was not sent, or answered unspent.
@@ -112,6 +114,7 @@ impl Flight {
             leased_at: now.boot,
             events: Vec::new(),
             rounds: 0,
+            lineage: None,
             polls: 0,
             tries: 0,
             looking: false,
@@ -179,6 +182,7 @@ impl Flight {
             .with_hint("sign in again; the refresh token in the old record is spent");
             return Break(self.unreadable(now, error));
         }
+        self.give_way_to_a_sign_in(revision);
         self.see(&record, revision, now);
         if self.looking {
             return Continue((self, Box::new(Seen { record, revision })));
@@ -195,6 +199,15 @@ impl Flight {
         match self.no_exchange(&record, now) {
             Some(error) => Break(self.give_up(now, error)),
             None => Continue((self, Box::new(Seen { record, revision }))),
+        }
+    }
+
+    /// Signed in meanwhile: who wanted an exchange of the old tokens is answered by the new ones, and
+    /// their refresh token is not spent for him.
+    fn give_way_to_a_sign_in(&mut self, found: Revision) {
+        let first = *self.lineage.get_or_insert(found.lineage);
+        if first != found.lineage && self.goal.force == Force::Now {
+            self.goal.force = Force::No;
         }
     }
 

@@ -59,6 +59,7 @@ impl Unpersisted {
         flight.tries = 0;
         flight.started = now.boot;
         flight.rounds = 0;
+        flight.lineage = None;
         flight.events.clear();
         grant.saves = 0;
         grant.resumed = true;

@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError};
 
 use cotter_core::flow::{self, Publication, SignIn, SignedOut};
 use cotter_core::{
-    AccessToken, Error, Goal, IdToken, Memory, OAuthToken, Provider, RefreshToken, State, Status,
-    StoreKey, View,
+    AccessToken, Error, Force, Goal, IdToken, Memory, OAuthToken, Provider, RefreshToken, State,
+    Status, StoreKey, View,
 };
 
 use super::drive::drive;
@@ -122,7 +122,7 @@ impl Session {
     pub fn access_token(&self) -> Result<AccessToken, Error> {
         match self.entry.fast(self.shared.world.clock.boot()) {
             Some(token) => Ok(token),
-            None => access(&*self.reach(&Goal::access())?),
+            None => access(&*self.reach(Goal::access())?),
         }
     }
 
@@ -131,7 +131,7 @@ impl Session {
     /// # Errors
     /// As [`access_token`](Self::access_token); `Config` if a token granted just now does not.
     pub fn access_token_valid_for(&self, duration: Duration) -> Result<AccessToken, Error> {
-        access(&*self.reach(&Goal::access_for(duration))?)
+        access(&*self.reach(Goal::access_for(duration))?)
     }
 
     /// The access token if it may be handed out right now, without waiting or asking anybody.
@@ -151,7 +151,7 @@ impl Session {
     /// # Errors
     /// As [`access_token`](Self::access_token); `Protocol` if the server sends none.
     pub fn id_token(&self) -> Result<IdToken, Error> {
-        id(&*self.reach(&Goal::id())?)
+        id(&*self.reach(Goal::id())?)
     }
 
     /// An ID token that stays valid for `duration`, where the provider's live that long.
@@ -159,7 +159,7 @@ impl Session {
     /// # Errors
     /// As [`id_token`](Self::id_token); `Config` if one granted just now does not.
     pub fn id_token_valid_for(&self, duration: Duration) -> Result<IdToken, Error> {
-        id(&*self.reach(&Goal::id_for(duration))?)
+        id(&*self.reach(Goal::id_for(duration))?)
     }
 
     /// The refresh token as it is stored: a plain read, which never refreshes. One that could not be
@@ -195,7 +195,7 @@ impl Session {
     /// As [`access_token`](Self::access_token), also where the current token is still usable; it
     /// stays in use for others.
     pub fn refresh(&self) -> Result<AccessToken, Error> {
-        access(&*self.reach(&Goal::refresh())?)
+        access(&*self.reach(Goal::refresh())?)
     }
 
     /// Another access token than `rejected`, which a resource server has answered with a 401.
@@ -208,7 +208,7 @@ impl Session {
     /// ago, since asking for another at once would not help.
     pub fn refresh_rejected(&self, rejected: &AccessToken) -> Result<AccessToken, Error> {
         self.entry.reject(rejected);
-        access(&*self.reach(&Goal::instead_of(rejected.clone()))?)
+        access(&*self.reach(Goal::instead_of(rejected.clone()))?)
     }
 
     /// Forgets the session: done when the removal is durable, however stuck a server is.
@@ -245,8 +245,9 @@ impl Session {
         shut_down(&self.shared, core::slice::from_ref(&self.entry), deadline)
     }
 
-    fn reach(&self, goal: &Goal) -> Result<Arc<View>, Error> {
+    fn reach(&self, mut goal: Goal) -> Result<Arc<View>, Error> {
         let (shared, entry) = (&*self.shared, &self.entry);
+        let generation = entry.generation();
         // A flight keeps to its budget; what it may add is one exchange and one save.
         let end = clock::deadline(shared.common.policy.flight_budget.saturating_mul(2));
         // What is in memory only is stored by whoever comes next (rule 1).
@@ -254,7 +255,11 @@ impl Session {
             let _ = flight::fly(shared, entry, &flight, ticket);
         }
         for _ in 0..ROUNDS {
-            let flight = match entry.turn(goal, shared.world.clock.boot(), Flight::new) {
+            // Signed in meanwhile: the new sign-in's token is the answer, without an exchange.
+            if goal.force == Force::Now && !entry.is_current(generation) {
+                goal.force = Force::No;
+            }
+            let flight = match entry.turn(&goal, shared.world.clock.boot(), Flight::new) {
                 Turn::Serve(view) => return Ok(view),
                 Turn::Fail(error) => return Err(error),
                 Turn::Look(ticket) => {
@@ -278,7 +283,7 @@ impl Session {
                 }
             };
             let (flight, result) = flight;
-            if entry.answers(&*flight, goal, &result) {
+            if entry.answers(&*flight, &goal, &result) {
                 return result;
             }
         }
