@@ -352,6 +352,31 @@ async fn rule_15_a_fresh_token_is_served_whatever_the_store_says() {
     assert!(!session.status().await.unwrap().durable, "memory ends with the process");
 }
 
+#[test]
+fn rule_16_a_rejection_outlives_the_entry_that_knew_of_it() {
+    for heals in [true, false] {
+        let world = World::new();
+        let keeper = blocking::Keeper::builder(provider())
+            .store(Arc::clone(&world.store))
+            .transport(world.server.clone())
+            .clock(world.clock.clone())
+            .sleeper(Leap(world.clock.clone()))
+            .max_sessions(1)
+            .build()
+            .unwrap();
+        let session = keeper.session("ada").unwrap();
+        session.sign_in(r#"{"access_token":"bad","expires_in":3600}"#.parse().unwrap()).unwrap();
+        if !heals {
+            world.store.always(Op::Save, Fault::Fail(StoreErrorKind::Full));
+        }
+        session.refresh_rejected(&AccessToken::new("bad")).unwrap_err();
+        drop(session);
+        // What is not stored is not forgotten.
+        assert_eq!(keeper.session("grace").is_ok(), heals);
+        assert!(keeper.session("ada").unwrap().access_token().is_err(), "never served again");
+    }
+}
+
 #[tokio::test]
 async fn rule_18_who_rested_because_there_was_a_usable_token_rests_no_longer_than_it_is() {
     let world = World::new();

@@ -343,6 +343,8 @@ pub struct Memory {
     pub seen: Option<(Revision, u64)>,
     /// The access token that a resource server refused last.
     pub rejected: Option<Fingerprint>,
+    /// That token again, once the record says so too or has another in its place.
+    pub noted: Option<Fingerprint>,
     /// What went wrong last, and until when nobody tries again.
     pub trouble: Option<Arc<Trouble>>,
     /// Whether this session was signed out here, whether or not it had been looked at before.
@@ -385,17 +387,17 @@ impl Memory {
     /// What to do for `goal`, with `view` published, at this moment (rules 16 and 18).
     #[must_use]
     pub fn verdict(&self, view: Option<&View>, goal: &Goal, boot: BootTime) -> Verdict {
-        let paused = self.trouble.as_ref().filter(|trouble| match goal.force {
-            // Whoever insists waits only where the server asked for it.
-            Force::Now => trouble.asked && boot < trouble.until,
-            _ => boot < trouble.until,
-        });
+        let paused = self.paused(goal, boot);
         let Some(view) = view else {
             return paused.map_or(Verdict::Fly, |trouble| Verdict::Fail(trouble.error.clone()));
         };
         let look = boot >= view.look_again;
         if view.meets(goal, boot) {
             return if look { Verdict::Look } else { Verdict::Serve };
+        }
+        // No other process is to serve it either: the flight writes that down, and fails alike.
+        if matches!(goal.force, Force::Rejected(_)) && self.owes_note(view) {
+            return Verdict::Fly;
         }
         if let Some(error) = view.pointless(goal, boot) {
             return Verdict::Fail(error);
@@ -409,6 +411,25 @@ impl Memory {
             (false, Some(trouble)) => Verdict::Fail(trouble.error.clone()),
             (false, None) => Verdict::Fly,
         }
+    }
+
+    /// What went wrong last, as long as nobody tries again for `goal`.
+    pub(crate) fn paused(&self, goal: &Goal, boot: BootTime) -> Option<&Arc<Trouble>> {
+        self.trouble.as_ref().filter(|trouble| match goal.force {
+            // Whoever insists waits only where the server asked for it.
+            Force::Now => trouble.asked && boot < trouble.until,
+            _ => boot < trouble.until,
+        })
+    }
+
+    /// Whether the access token that `view` has was rejected and the record does not say so yet.
+    #[must_use]
+    pub fn owes_note(&self, view: &View) -> bool {
+        let rejected = self.rejected.filter(|_| self.rejected != self.noted);
+        rejected.is_some_and(|rejected| {
+            let access = view.access.as_ref();
+            access.is_some_and(|access| Fingerprint::of(access.token.expose()) == rejected)
+        })
     }
 
     /// Why there is nothing under the key: never, or no longer.

@@ -6,10 +6,11 @@
 mod support;
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use cotter_core::{
-    AccessToken, ErrorKind, Event, Goal, Policy, Provider, Rotation, SignInReason, StoreErrorKind,
-    Verdict,
+    AccessToken, ErrorKind, Event, Fingerprint, Goal, Policy, Provider, Rotation, SignInReason,
+    StoreErrorKind, Verdict,
 };
 use support::{
     GRACE, Process, Reply, Saving, World, expired, grant, is_uncertain, reason, refusal, set, stale,
@@ -309,6 +310,67 @@ fn rule_16_a_late_401_says_nothing_of_the_token_that_has_taken_its_place() {
     let mut other = Process::new(Rotation::Strict);
     assert!(other.acquire(&mut world, late).is_err(), "in no process");
     assert!(world.stored().rejected.is_some());
+}
+
+#[test]
+fn rule_16_a_rejection_is_written_down_also_where_nothing_is_exchanged() {
+    let reject = |world: &mut World, process: &mut Process, token: &str| {
+        let sent = world.sent.len();
+        // What a session does before it flies.
+        let token = AccessToken::new(token);
+        let shown = process.view.as_ref().and_then(|view| view.without_access(&token)).unwrap();
+        process.memory.rejected = Some(Fingerprint::of(token.expose()));
+        process.view = Some(Arc::new(shown));
+        let goal = Goal::instead_of(token);
+        assert!(matches!(process.verdict(world, &goal), Verdict::Fly));
+        let error = process.acquire(world, goal.clone()).unwrap_err();
+        assert_eq!(world.sent.len(), sent, "nothing is exchanged");
+        assert!(world.stored().rejected.is_some(), "{error}");
+        let mut other = Process::new(Rotation::Strict);
+        other.look(world).unwrap();
+        assert!(!other.view.unwrap().has_usable_access(world.now().boot), "{error}");
+        // It was written once, and nobody flies for it again.
+        let saves = world.saves;
+        let _ = process.acquire(world, goal);
+        assert_eq!((world.saves, world.lease), (saves, None));
+        error
+    };
+    // There is no refresh token.
+    let (mut world, mut process) = (World::new(), Process::new(Rotation::Strict));
+    let login = r#"{"access_token":"a1","expires_in":3600}"#;
+    process.sign_in(&mut world, login.parse().unwrap(), 1);
+    let error = reject(&mut world, &mut process, "a1");
+    assert_eq!(reason(&error), Some(SignInReason::NoRefreshToken));
+    // It was refused.
+    let (mut world, mut process) = fresh();
+    world.replies.push_back(refusal());
+    process.acquire(&mut world, Goal::refresh()).unwrap_err();
+    let error = reject(&mut world, &mut process, "a1");
+    assert_eq!(reason(&error), Some(SignInReason::Refused));
+    // The token was granted a moment ago.
+    let (mut world, mut process) = fresh();
+    world.replies.push_back(grant("a2", "r2"));
+    process.acquire(&mut world, Goal::refresh()).unwrap();
+    assert!(reject(&mut world, &mut process, "a2").is_transient());
+    // The server asked to be left alone.
+    let (mut world, mut process) = stale(Rotation::Strict);
+    world.replies.push_back(Reply::With(429, "retry-after", "600"));
+    process.acquire(&mut world, Goal::access()).unwrap();
+    assert!(reject(&mut world, &mut process, "a1").is_transient());
+}
+
+#[test]
+fn rule_16_a_rejection_that_cannot_be_written_down_fails_no_call_and_is_owed() {
+    let (mut world, mut process) = (World::new(), Process::new(Rotation::Strict));
+    let login = r#"{"access_token":"a1","expires_in":3600}"#;
+    process.sign_in(&mut world, login.parse().unwrap(), 1);
+    let goal = Goal::instead_of(AccessToken::new("a1"));
+    world.saving.insert(2, Saving::Fails(StoreErrorKind::Full));
+    for owed in [true, false] {
+        let error = process.acquire(&mut world, goal.clone()).unwrap_err();
+        assert_eq!(reason(&error), Some(SignInReason::NoRefreshToken));
+        assert_eq!(process.memory.owes_note(process.view.as_ref().unwrap()), owed);
+    }
 }
 
 #[test]

@@ -154,7 +154,10 @@ impl<F: Flight> Entry<F> {
         let state = self.lock();
         let trouble = state.memory.trouble.as_ref();
         let paused = trouble.is_some_and(|trouble| !trouble.resting && boot < trouble.until);
-        state.flight.is_none() && state.kept.is_none() && !paused
+        // A rejection that is not written down is known nowhere else.
+        let view = self.view.load_full();
+        let owed = view.is_some_and(|view| state.memory.owes_note(&view));
+        state.flight.is_none() && state.kept.is_none() && !paused && !owed
     }
 
     pub(crate) fn has_kept(&self) -> bool {

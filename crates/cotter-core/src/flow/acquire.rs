@@ -81,7 +81,7 @@ pub(super) struct Flight {
     /// How often the request certainly was not sent, or answered unspent.
     pub(super) tries: u32,
     /// Whether this is only a look: no exchange, no lease.
-    looking: bool,
+    pub(super) looking: bool,
     /// What was learned last.
     pub(super) view: Option<Arc<View>>,
 }
@@ -196,6 +196,13 @@ impl Flight {
         {
             return Break(self.fail(now, error, None));
         }
+        // Nobody flies during a pause but to write a rejection down.
+        if let Some(trouble) = self.memory.paused(&self.goal, now.boot) {
+            if matches!(self.goal.force, Force::Rejected(_)) {
+                let error = trouble.error.clone();
+                return Break(self.fail(now, error, None));
+            }
+        }
         match self.no_exchange(&record, now) {
             Some(error) => Break(self.give_up(now, error)),
             None => Continue((self, Box::new(Seen { record, revision }))),
@@ -255,6 +262,7 @@ impl Flight {
             }
             _ => {}
         }
+        self.compare_rejection(record);
         let view = self.cx.view(record, revision, now, self.memory.rejected);
         self.view = Some(Arc::new(view));
     }
@@ -485,8 +493,8 @@ impl Flight {
         }));
     }
 
-    /// Ends the flight: gives the lease back and publishes what was learned.
-    pub(super) fn end(self: Box<Self>, result: Result<Arc<View>, Error>) -> Step<Outcome> {
+    /// Gives the lease back and publishes what was learned.
+    pub(super) fn close(self: Box<Self>, result: Result<Arc<View>, Error>) -> Step<Outcome> {
         self.release(move |flight| {
             let publish = flight.view.clone().map(Publication::Signed);
             flight.finish(result, publish, None)

@@ -59,8 +59,11 @@ impl Flight {
                 attempt: attempt.saturating_add(1),
             });
         }
-        self.save(seen, move |flight, now, seen, answer| match answer {
-            Ok(Swap::Done) => flight.send(now, seen, pending),
+        self.save(seen, move |mut flight, now, seen, answer| match answer {
+            Ok(Swap::Done) => {
+                flight.compare_rejection(&seen.record);
+                flight.send(now, seen, pending)
+            }
             Ok(Swap::Conflict { .. }) => flight.start_over(now),
             Err(error) if error.is_uncertain() => flight.was_journaled(seen, pending, error),
             Err(error) => flight.store_failed(now, error),
@@ -98,7 +101,7 @@ impl Flight {
 
     /// The journal's write was cut off; only if it stands there is the token spent.
     fn was_journaled(
-        self: Box<Self>,
+        mut self: Box<Self>,
         mut seen: Box<Seen>,
         pending: bool,
         error: StoreError,
@@ -109,6 +112,7 @@ impl Flight {
             move |now, answer: Result<Option<Loaded>, StoreError>| match answer {
                 Ok(Some(loaded)) if loaded.revision == new => {
                     seen.revision = new;
+                    self.compare_rejection(&seen.record);
                     self.send(now, seen, pending)
                 }
                 Ok(Some(_) | None) | Err(_) => self.store_failed(now, error),

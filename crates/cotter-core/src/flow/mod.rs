@@ -26,6 +26,7 @@ mod exchange;
 mod grant;
 mod login;
 mod read;
+mod rejection;
 mod sign_in;
 mod sign_out;
 mod users;
