@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use cotter::core::{Handed, Step, Verified};
 use cotter::store::Memory;
 use cotter::{
-    AccessToken, ErrorKind, Keeper, Now, OAuthToken, Provider, Session, SignInReason,
+    AccessToken, ErrorKind, Keeper, Now, OAuthToken, Policy, Provider, Session, SignInReason,
     StoreErrorKind, Verify, blocking,
 };
 use cotter_testkit::{Fault, FaultStore, Gate, ManualClock, Op, ScriptedTransport};
@@ -333,6 +333,45 @@ async fn rule_12_of_two_sign_ins_with_one_refresh_token_at_once_one_is_refused()
     keeper.session("ida").unwrap().sign_in(tokens(3)).await.unwrap();
 }
 
+/// A runtime that is polled while somebody blocks on it, and at no other time.
+fn lone_runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A session whose callers wait for each other for 600 ms at most.
+fn impatient(world: &World) -> Session {
+    let policy = Policy::default()
+        .with_send_budget(Duration::from_millis(200))
+        .with_flight_budget(Duration::from_millis(300));
+    Session::builder(provider())
+        .store(Arc::clone(&world.store))
+        .transport(world.server.clone())
+        .clock(world.clock.clone())
+        .policy(policy)
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn rule_13_a_sign_in_on_a_runtime_that_nobody_polls_holds_the_next_one_up_for_a_while_only() {
+    let world = World::new();
+    let session = impatient(&world);
+    world.store.on_next(Op::Save, Fault::Delay(Duration::from_millis(100)));
+    let parked = lone_runtime();
+    parked.block_on(async {
+        let sign_in = session.sign_in(tokens(1));
+        assert!(tokio::time::timeout(Duration::from_millis(20), sign_in).await.is_err());
+    });
+    let error = lone_runtime().block_on(async {
+        let next = tokio::time::timeout(Duration::from_secs(10), session.sign_in(tokens(2)));
+        next.await.unwrap().unwrap_err()
+    });
+    assert_eq!(error.kind(), ErrorKind::Unavailable { retry_after: None, uncertain: false });
+    // Polled again, it runs to its end and lets the next one in.
+    parked.block_on(session.sign_in(tokens(2))).unwrap();
+    assert_eq!(parked.block_on(session.access_token()).unwrap().expose(), "at-2");
+}
+
 #[tokio::test]
 async fn rule_15_a_fresh_token_is_served_whatever_the_store_says() {
     for kind in [StoreErrorKind::Damaged, StoreErrorKind::KeyMissing, StoreErrorKind::Other] {
@@ -396,6 +435,39 @@ async fn rule_18_who_rested_because_there_was_a_usable_token_rests_no_longer_tha
     let refused = AccessToken::new("at-1");
     assert_eq!(session.refresh_rejected(&refused).await.unwrap().expose(), "at-2");
     assert_eq!(world.server.count(), 2);
+}
+
+#[test]
+fn rule_19_a_flight_whose_runtime_nobody_polls_is_not_waited_for_without_end() {
+    let world = World::new();
+    let session = impatient(&world);
+    let parked = lone_runtime();
+    parked.block_on(session.sign_in(tokens(1))).unwrap();
+    world.pass(3601);
+    let gate = Gate::new();
+    world.server.hang_until(&gate);
+    world.server.reply(200, set(2));
+    parked.block_on(async {
+        let access = session.access_token();
+        assert!(tokio::time::timeout(Duration::from_millis(20), access).await.is_err());
+    });
+    let other = lone_runtime();
+    let too_long = ErrorKind::Unavailable { retry_after: None, uncertain: false };
+    // Who wants the same, and who wants something else and would come after it.
+    for forced in [false, true] {
+        let error = other.block_on(async {
+            let session = session.clone();
+            let call = async move {
+                if forced { session.refresh().await } else { session.access_token().await }
+            };
+            tokio::time::timeout(Duration::from_secs(10), call).await.unwrap().unwrap_err()
+        });
+        assert_eq!(error.kind(), too_long, "forced: {forced}");
+    }
+    gate.open();
+    assert_eq!(parked.block_on(session.access_token()).unwrap().expose(), "at-2");
+    assert_eq!(other.block_on(session.access_token()).unwrap().expose(), "at-2");
+    assert_eq!(world.server.count(), 1);
 }
 
 #[tokio::test]

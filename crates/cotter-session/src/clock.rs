@@ -148,6 +148,13 @@ pub(crate) fn deadline(after: core::time::Duration) -> Instant {
     now.checked_add(after).unwrap_or_else(|| now + core::time::Duration::from_secs(86_400))
 }
 
+/// The same for a task, on tokio's clock.
+#[cfg(feature = "async")]
+pub(crate) fn task_deadline(after: core::time::Duration) -> tokio::time::Instant {
+    let now = tokio::time::Instant::now();
+    now.checked_add(after).unwrap_or_else(|| now + core::time::Duration::from_secs(86_400))
+}
+
 /// How long until `deadline`; zero if it has passed.
 #[cfg(feature = "blocking")]
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]

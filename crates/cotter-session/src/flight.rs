@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cotter_core::flow::{Unpersisted, acquire, look};
 use cotter_core::{Error, Goal, View};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::drive::drive;
 use crate::entry::{Entry, Landed, Ticket};
@@ -50,6 +51,14 @@ impl Flight {
             Ok(result) => result.clone().unwrap_or_else(|| Err(cut_off())),
             Err(_) => Err(cut_off()),
         }
+    }
+
+    /// The same, but no longer than until `end`: a flight that its runtime no longer polls ends when
+    /// somebody polls that again, which may be never.
+    pub(crate) async fn landed_by(&self, end: Instant) -> Result<Result<Arc<View>, Error>, Error> {
+        tokio::time::timeout_at(end, self.landed()).await.map_err(|_| {
+            Error::unavailable("the refresh of another task took too long", None, false)
+        })
     }
 }
 

@@ -30,9 +30,21 @@ pub(crate) struct Shared {
 impl Shared {
     /// Sign-ins and sign-outs of one session go through here one by one, so that what is shown last
     /// is what was stored last.
-    pub(crate) fn turnstile(&self, name: &str) -> &tokio::sync::Mutex<()> {
+    ///
+    /// # Errors
+    /// `Unavailable` if one before takes too long: its runtime may not be polled any more.
+    pub(crate) async fn turn(&self, name: &str) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
         let sum = name.bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31) ^ usize::from(byte));
-        &self.turnstiles[sum % TURNSTILES]
+        let turn = self.turnstiles[sum % TURNSTILES].lock();
+        tokio::time::timeout(self.patience(), turn).await.map_err(|_| {
+            Error::unavailable("another sign-in or sign-out took too long", None, false)
+        })
+    }
+
+    /// How long one caller waits for another. A flight keeps to its budget; what it may add is one
+    /// exchange and one save.
+    pub(crate) fn patience(&self) -> Duration {
+        self.common.policy.flight_budget.saturating_mul(2)
     }
 }
 

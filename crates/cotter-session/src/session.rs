@@ -9,6 +9,7 @@ use cotter_core::{
     Status, StoreKey, View,
 };
 
+use crate::clock;
 use crate::drive::drive;
 use crate::entry::{Entry, Turn, access, id};
 use crate::flight::{self, Flight};
@@ -96,7 +97,7 @@ impl Session {
         let vetting = flow::vet(&cx, &tokens, shared.world.clock.now());
         let event = drive(vetting, &shared.world, |_| ()).await?;
         let name = entry.name_shared();
-        let turn = shared.turnstile(&name).lock().await;
+        let turn = shared.turn(&name).await?;
         let token = fingerprint(&tokens);
         let sign_in = SignIn { tokens, lineage: shared.common.lineage()? };
         if token.is_some_and(|token| !shared.map.claim(&name, token)) {
@@ -235,7 +236,7 @@ impl Session {
     async fn sign_out_here(self) -> Result<SignedOut, Error> {
         let Self { shared, entry } = self;
         let name = entry.name_shared();
-        let turn = shared.turnstile(&name).lock().await;
+        let turn = shared.turn(&name).await?;
         let old = entry.refresh_fingerprint();
         let seen = entry.memory().seen;
         let step = flow::sign_out(shared.common.context(entry.key()), shared.world.clock.now());
@@ -266,6 +267,7 @@ impl Session {
     async fn reach(&self, mut goal: Goal) -> Result<Arc<View>, Error> {
         tokio::runtime::Handle::try_current().map_err(no_runtime)?;
         let generation = self.entry.generation();
+        let end = clock::task_deadline(self.shared.patience());
         for _ in 0..ROUNDS {
             // Signed in meanwhile: the new sign-in's token is the answer, without an exchange.
             if goal.force == Force::Now && !self.entry.is_current(generation) {
@@ -288,7 +290,7 @@ impl Session {
                     continue;
                 }
                 Turn::After(flight) => {
-                    let _ = flight.landed().await;
+                    let _ = flight.landed_by(end).await?;
                     continue;
                 }
                 Turn::Join(flight) => flight,
@@ -300,7 +302,7 @@ impl Session {
                     }
                 }
             };
-            let result = flight.landed().await;
+            let result = flight.landed_by(end).await?;
             if self.entry.answers(&*flight, &goal, &result) {
                 return result;
             }
