@@ -532,6 +532,86 @@ fn rule_19_a_flight_that_hangs_keeps_nobody_elses_tokens_from_being_stored() {
 }
 
 #[tokio::test]
+async fn rule_19_a_shutdown_waits_for_a_sign_in_whose_caller_went() {
+    let world = World::new();
+    let session = world.keeper().session("ada").unwrap();
+    let gate = Gate::new();
+    world.store.on_next(Op::Save, Fault::HangBefore(gate.clone()));
+    let sign_in = session.sign_in(tokens(1));
+    assert!(tokio::time::timeout(Duration::from_millis(20), sign_in).await.is_err());
+    let left = session.shutdown(Duration::from_millis(50)).await;
+    assert_eq!(left.unfinished, ["ada"]);
+    gate.open();
+    let left = session.shutdown(Duration::from_secs(5)).await;
+    assert!(left.is_clean(), "{left:?}");
+    assert_eq!(session.refresh_token().await.unwrap().expose(), "rt-1");
+}
+
+#[test]
+fn rule_19_a_shutdown_waits_for_a_sign_in_of_another_thread() {
+    let world = World::new();
+    let keeper = world.threads();
+    let session = keeper.session("ada").unwrap();
+    let gate = Gate::new();
+    world.store.on_next(Op::Save, Fault::HangBefore(gate.clone()));
+    std::thread::scope(|scope| {
+        let sign_in = scope.spawn(|| session.sign_in(tokens(1)));
+        gate.until_reached();
+        assert_eq!(keeper.shutdown(Duration::from_millis(50)).unfinished, ["ada"]);
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(50));
+            gate.open();
+        });
+        let left = keeper.shutdown(Duration::from_secs(5));
+        assert!(left.is_clean(), "{left:?}");
+        assert_eq!(session.refresh_token().unwrap().expose(), "rt-1");
+        sign_in.join().unwrap().unwrap();
+    });
+}
+
+#[tokio::test]
+async fn rule_19_a_shutdown_waits_for_a_flight_that_a_sign_out_has_detached() {
+    let world = World::new();
+    let session = world.keeper().session("ada").unwrap();
+    session.sign_in(tokens(1)).await.unwrap();
+    let gate = Gate::new();
+    world.server.hang_until(&gate);
+    world.server.reply(200, set(2));
+    let refresh = tokio::spawn({
+        let session = session.clone();
+        async move { session.refresh().await }
+    });
+    gate.until_reached_async().await;
+    session.sign_out().await.unwrap();
+    refresh.await.unwrap().unwrap_err();
+    let left = session.shutdown(Duration::from_millis(50)).await;
+    assert_eq!(left.unfinished, ["ada"]);
+    gate.open();
+    let left = session.shutdown(Duration::from_secs(5)).await;
+    assert!(left.is_clean(), "{left:?}");
+}
+
+#[test]
+fn rule_19_a_shutdown_waits_for_another_threads_flight_that_a_sign_out_has_detached() {
+    let world = World::new();
+    let session = world.threads().session("ada").unwrap();
+    session.sign_in(tokens(1)).unwrap();
+    let gate = Gate::new();
+    world.server.hang_until(&gate);
+    world.server.reply(200, set(2));
+    std::thread::scope(|scope| {
+        let refresh = scope.spawn(|| session.refresh());
+        gate.until_reached();
+        session.sign_out().unwrap();
+        assert_eq!(session.shutdown(Duration::from_millis(50)).unfinished, ["ada"]);
+        gate.open();
+        let left = session.shutdown(Duration::from_secs(5));
+        assert!(left.is_clean(), "{left:?}");
+        refresh.join().unwrap().unwrap_err();
+    });
+}
+
+#[tokio::test]
 async fn after_a_laptops_sleep_nobody_gets_the_token_that_ended_meanwhile() {
     let world = World::new();
     let session = world.keeper().session("ada").unwrap();

@@ -7,7 +7,7 @@ use cotter_core::device::{Device, DeviceEvent, Ed25519, Forgotten, Standing};
 use cotter_core::{Error, Now, Step, flow};
 
 use crate::drive::drive;
-use crate::session::{Session, detached};
+use crate::session::Session;
 
 /// This machine as a trusted device of the session's user: it signs in without asking them, and answers
 /// for their other machines.
@@ -82,11 +82,12 @@ impl TrustedDevice {
     pub async fn sign_in(&self) -> Result<(), Error> {
         let this = self.clone();
         // Tokens that were granted are stored, also when nobody waits any more.
-        detached(async move {
-            let tokens = this.run(flow::sign_in_by_device).await?;
-            this.session.sign_in(tokens).await
-        })
-        .await
+        self.session
+            .detached(async move {
+                let tokens = this.run(flow::sign_in_by_device).await?;
+                this.session.sign_in(tokens).await
+            })
+            .await
     }
 
     /// What waits for the answer of one of the user's devices.

@@ -36,6 +36,9 @@ struct State<F> {
     kept: Option<Unpersisted>,
     looking: bool,
     closing: bool,
+    /// How much goes on that no slot shows: sign-ins, sign-outs, and flights that one of them
+    /// detached. A shutdown waits for it.
+    working: u32,
     /// How many flights have landed: what a look that began before has learned is old.
     landings: u64,
     /// Whether somebody waits to store what is kept.
@@ -102,6 +105,7 @@ impl<F: Flight> Entry<F> {
                 kept: None,
                 looking: false,
                 closing,
+                working: 0,
                 landings: 0,
                 #[cfg(feature = "async")]
                 keeping: false,
@@ -171,6 +175,18 @@ impl<F: Flight> Entry<F> {
 
     pub(crate) fn flight(&self) -> Option<Arc<F>> {
         self.lock().flight.clone()
+    }
+
+    /// Counts a sign-in or a sign-out, until the answer is dropped.
+    pub(crate) fn work(self: &Arc<Self>) -> Work<F> {
+        self.lock().working += 1;
+        Work(Arc::clone(self))
+    }
+
+    /// Whether anything is under way that may yet change what is stored.
+    pub(crate) fn is_working(&self) -> bool {
+        let state = self.lock();
+        state.flight.is_some() || state.working > 0
     }
 
     /// Refuses new flights from now on.
@@ -339,6 +355,7 @@ impl<F: Flight> Entry<F> {
         let mut state = self.lock();
         state.generation += 1;
         let detached = state.flight.take();
+        state.working += u32::from(detached.is_some());
         state.looking = false;
         match publication {
             // A lineage of its own: whatever was shown before does not compare.
@@ -406,10 +423,25 @@ impl<F: Flight> State<F> {
         bare.map_or(view, Arc::new)
     }
 
+    /// Each flight comes here once, when it has landed or crashed.
     fn free(&mut self, flight: &Arc<F>) {
         if self.flight.as_ref().is_some_and(|current| Arc::ptr_eq(current, flight)) {
             self.flight = None;
+        } else {
+            // It was detached, and counted from then on.
+            self.working = self.working.saturating_sub(1);
         }
+    }
+}
+
+/// A sign-in or a sign-out under way.
+#[derive(Debug)]
+pub(crate) struct Work<F: Flight>(Arc<Entry<F>>);
+
+impl<F: Flight> Drop for Work<F> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.working = state.working.saturating_sub(1);
     }
 }
 

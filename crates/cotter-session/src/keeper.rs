@@ -16,6 +16,9 @@ use crate::session::Session;
 use crate::settings::{Common, Settings, Shutdown};
 use crate::world::{Sleeper, TokioSleeper, World};
 
+/// How often a shutdown looks whether sign-ins and sign-outs are done.
+const GLANCE: Duration = Duration::from_millis(5);
+
 /// How many locks sign-ins and sign-outs share: one session's are done one after the other.
 const TURNSTILES: usize = 64;
 
@@ -134,8 +137,8 @@ impl Keeper {
         self.shared.map.len()
     }
 
-    /// Refuses new exchanges, waits for those under way and for tokens that are not stored yet, and
-    /// says what is not durable after `deadline`.
+    /// Refuses new exchanges, waits for what is under way (exchanges, sign-ins, sign-outs) and for
+    /// tokens that are not stored yet, and says what is not durable after `deadline`.
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
         shut_down(&self.shared, &self.shared.map.close(), deadline).await
     }
@@ -164,6 +167,9 @@ pub(crate) async fn shut_down(
                     flight::start(shared, entry, Arc::clone(&flight), ticket);
                     let _ = flight.landed().await;
                     shared.world.sleeper.sleep(Duration::from_millis(50)).await;
+                } else if entry.is_working() {
+                    // Nobody is told when a sign-in ends, or a flight that one has detached.
+                    tokio::time::sleep(GLANCE).await;
                 } else {
                     break;
                 }
@@ -178,7 +184,7 @@ pub(crate) async fn shut_down(
             .filter(|entry| entry.has_kept() || entry.has_unpersisted_view())
             .map(name)
             .collect(),
-        unfinished: entries.iter().filter(|entry| entry.flight().is_some()).map(name).collect(),
+        unfinished: entries.iter().filter(|entry| entry.is_working()).map(name).collect(),
     }
 }
 

@@ -7,7 +7,7 @@ use cotter_core::login::{
 };
 
 use crate::drive::drive;
-use crate::session::{Session, detached};
+use crate::session::Session;
 use crate::settings::SignedIn;
 
 impl Session {
@@ -34,7 +34,7 @@ impl Session {
         drive(ready, &self.shared.world, |_| ()).await?;
         let code = agent.visit(&login).await?;
         let this = self.clone();
-        detached(async move { this.finish(login, code).await }).await
+        self.detached(async move { this.finish(login, code).await }).await
     }
 
     async fn finish(self, login: PendingLogin, code: AuthorizationCode) -> Result<SignedIn, Error> {

@@ -88,7 +88,7 @@ impl Session {
     /// another client, or mixes two users; `Store` if it cannot be stored. What was there stays.
     pub async fn sign_in(&self, tokens: OAuthToken) -> Result<(), Error> {
         let this = self.clone();
-        detached(async move { this.sign_in_here(tokens).await }).await
+        self.detached(async move { this.sign_in_here(tokens).await }).await
     }
 
     pub(crate) async fn sign_in_here(self, tokens: OAuthToken) -> Result<(), Error> {
@@ -230,7 +230,7 @@ impl Session {
     /// `Store` if the record cannot be removed.
     pub async fn sign_out(&self) -> Result<SignedOut, Error> {
         let this = self.clone();
-        detached(async move { this.sign_out_here().await }).await
+        self.detached(async move { this.sign_out_here().await }).await
     }
 
     async fn sign_out_here(self) -> Result<SignedOut, Error> {
@@ -258,8 +258,8 @@ impl Session {
         result
     }
 
-    /// Refuses new exchanges, waits for the one under way and for tokens that are not stored yet,
-    /// and says what is not durable after `deadline`.
+    /// Refuses new exchanges, waits for what is under way (an exchange, a sign-in, a sign-out) and for
+    /// tokens that are not stored yet, and says what is not durable after `deadline`.
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
         shut_down(&self.shared, core::slice::from_ref(&self.entry), deadline).await
     }
@@ -309,17 +309,24 @@ impl Session {
         }
         Err(Error::unavailable("the session keeps changing", None, false))
     }
-}
 
-/// Runs `work` in a task, so that it goes on when nobody waits for it any more.
-pub(crate) async fn detached<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Error>> + Send + 'static,
-) -> Result<T, Error> {
-    let runtime = tokio::runtime::Handle::try_current().map_err(no_runtime)?;
-    match runtime.spawn(work).await {
-        Ok(result) => result,
-        Err(error) => {
-            Err(Error::unavailable("the work was cut off", None, true).with_source(error))
+    /// Runs `work` in a task, so that it goes on when nobody waits for it any more; a shutdown does.
+    pub(crate) async fn detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(no_runtime)?;
+        let counted = self.entry.work();
+        let work = async move {
+            let result = work.await;
+            drop(counted);
+            result
+        };
+        match runtime.spawn(work).await {
+            Ok(result) => result,
+            Err(error) => {
+                Err(Error::unavailable("the work was cut off", None, true).with_source(error))
+            }
         }
     }
 }

@@ -199,7 +199,7 @@ pub struct SignedIn {
 pub struct Shutdown {
     /// Sessions whose newest tokens live in memory only and end with the process.
     pub not_durable: Vec<String>,
-    /// Sessions whose flights were still under way at the deadline.
+    /// Sessions of which an exchange, a sign-in or a sign-out was still under way at the deadline.
     pub unfinished: Vec<String>,
 }
 

@@ -80,6 +80,7 @@ impl TrustedDevice {
     /// `Config` if this machine is no enrolled device; `Denied` if the server does not take its key any
     /// more; else as a sign-in with tokens.
     pub fn sign_in(&self) -> Result<(), Error> {
+        let _work = self.session.entry.work();
         let tokens = self.run(flow::sign_in_by_device)?;
         self.session.sign_in(tokens)
     }

@@ -17,6 +17,9 @@ use crate::observer::Observer;
 use crate::settings::{Common, Settings, Shutdown};
 use crate::sync::Mutex;
 
+/// How often a shutdown looks whether sign-ins and sign-outs are done.
+const GLANCE: Duration = Duration::from_millis(5);
+
 /// How many locks sign-ins and sign-outs share: one session's are done one after the other.
 const TURNSTILES: usize = 64;
 
@@ -127,8 +130,8 @@ impl Keeper {
         self.shared.map.len()
     }
 
-    /// Refuses new exchanges, waits for those under way, tries once more to store what is not
-    /// stored yet, and says what is not durable after `deadline`.
+    /// Refuses new exchanges, waits for what is under way (exchanges, sign-ins, sign-outs), tries once
+    /// more to store what is not stored yet, and says what is not durable after `deadline`.
     #[must_use]
     pub fn shutdown(&self, deadline: Duration) -> Shutdown {
         shut_down(&self.shared, &self.shared.map.close(), deadline)
@@ -154,16 +157,18 @@ pub(super) fn shut_down(
             match entry.lead_keeping(Flight::new) {
                 Some((flight, ticket)) => {
                     let _ = flight::fly(shared, entry, &flight, ticket);
-                    entry.has_kept()
+                    entry.has_kept() || entry.is_working()
                 }
-                None => entry.flight().is_some(),
+                None => entry.is_working(),
             }
         });
         let pause = Duration::from_millis(50).min(clock::until(end));
         match left.iter().find_map(|entry| entry.flight()) {
             Some(flight) => drop(flight.wait(pause)),
             None if left.is_empty() => break,
-            None => shared.world.sleeper.sleep(pause),
+            None if left.iter().any(|entry| entry.has_kept()) => shared.world.sleeper.sleep(pause),
+            // Nobody is told when a sign-in ends, or a flight that one has detached.
+            None => std::thread::sleep(GLANCE.min(pause)),
         }
     }
     let name = |entry: &Arc<Entry<Flight>>| entry.key().session().to_owned();
@@ -173,7 +178,7 @@ pub(super) fn shut_down(
             .filter(|entry| entry.has_kept() || entry.has_unpersisted_view())
             .map(name)
             .collect(),
-        unfinished: entries.iter().filter(|entry| entry.flight().is_some()).map(name).collect(),
+        unfinished: entries.iter().filter(|entry| entry.is_working()).map(name).collect(),
     }
 }
 

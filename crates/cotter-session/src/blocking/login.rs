@@ -30,6 +30,7 @@ impl Session {
         let ready = flow::may_sign_in(&cx, shared.world.clock.now());
         drive(ready, &shared.world, |_| ())?;
         let code = agent.visit(&login)?;
+        let _work = self.entry.work();
         let step = flow::login(&cx, login, code, shared.world.clock.now());
         let brought = drive(step, &shared.world, |_| ())?;
         self.sign_in(brought.tokens)?;

@@ -85,6 +85,7 @@ impl Session {
     /// another client, or mixes two users; `Store` if it cannot be stored. What was there stays.
     pub fn sign_in(&self, tokens: OAuthToken) -> Result<(), Error> {
         let (shared, entry) = (&*self.shared, &self.entry);
+        let work = entry.work();
         let cx = shared.common.context(entry.key());
         let vetting = flow::vet(&cx, &tokens, shared.world.clock.now());
         let event = drive(vetting, &shared.world, |_| ())?;
@@ -109,7 +110,7 @@ impl Session {
                 flight::abandon(shared, kept);
             }
         }
-        drop(turn);
+        drop((turn, work));
         tell(shared.common.observer.as_ref(), entry.key(), event.as_slice());
         Ok(())
     }
@@ -217,6 +218,7 @@ impl Session {
     /// `Store` if the record cannot be removed.
     pub fn sign_out(&self) -> Result<SignedOut, Error> {
         let (shared, entry) = (&*self.shared, &self.entry);
+        let _work = entry.work();
         let name = entry.name_shared();
         let turn = shared.turnstile(&name).lock().unwrap_or_else(PoisonError::into_inner);
         let old = entry.refresh_fingerprint();
@@ -238,8 +240,8 @@ impl Session {
         result
     }
 
-    /// Refuses new exchanges, waits for the one under way, tries once more to store what is not
-    /// stored yet, and says what is not durable after `deadline`.
+    /// Refuses new exchanges, waits for what is under way (an exchange, a sign-in, a sign-out), tries
+    /// once more to store what is not stored yet, and says what is not durable after `deadline`.
     #[must_use]
     pub fn shutdown(&self, deadline: Duration) -> Shutdown {
         shut_down(&self.shared, core::slice::from_ref(&self.entry), deadline)
