@@ -266,7 +266,14 @@ fn no_keys_no_verdict() {
     let set = set(&home);
     let access = part(&set, "access_token").to_owned();
     home.server.fault(Fault::new("html").path("jwks").count(9));
-    assert_eq!(home.verify(&[], &access).failure(), code(4, "unavailable"));
+    let ran = home.verify(&[], &access);
+    assert!(ran.err.contains("cannot be fetched: "), "{ran:?}");
+    assert!(ran.err.contains("check that --jwks or --base-url"), "the cause is known: {ran:?}");
+    assert_eq!(ran.failure(), code(4, "unavailable"));
+    let vectors = include_str!("../../cotter-jwt/tests/vectors/cotter-vectors.json");
+    let vectors: Value = serde_json::from_str(vectors).unwrap();
+    let unsigned = home.refused(&[], part(&vectors, "access_token_alg_none"));
+    assert_eq!(unsigned, "alg_none", "no key could save it");
     home.server.clear_faults();
     assert_eq!(home.verify(&["--jwks", "/nowhere"], &access).failure(), code(2, "usage"));
     let plain = home.verify(&["--jwks", "http://keys.example/jwks"], &access);

@@ -54,6 +54,7 @@ impl Jwks {
     ///
     /// assert!(Jwks::danger_plain_http_at("http://keys.internal/jwks").is_ok());
     /// assert!(Jwks::danger_plain_http_at("http://me:secret@keys.internal/jwks").is_err());
+    /// assert!(Jwks::danger_plain_http_at("http://keys.internal:99999/jwks").is_err());
     /// ```
     pub fn danger_plain_http_at(url: &str) -> Result<Self, Error> {
         let uri: Uri =
@@ -64,6 +65,10 @@ impl Jwks {
         };
         if authority.as_str().contains('@') {
             return Err(Error::config("the address of the keys must not contain a user name"));
+        }
+        let after_host = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+        if !matches!(after_host, "" | ":") && authority.port_u16().is_none() {
+            return Err(Error::config("the address of the keys has a port that is none"));
         }
         Ok(Self {
             clock: Arc::new(StdClock),

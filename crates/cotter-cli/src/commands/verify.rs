@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal as _, Read as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use cotter::jwks::{self, Jwks};
+use cotter::jwks::{self, FetchFailureKind, Jwks};
 use cotter::jwt::{AccessClaims, IdClaims, Invalid, KeySet, Reason, Verifier};
 use cotter::{Clock as _, Provider, SystemClock, Timestamp};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::input;
 use crate::args::Verify;
-use crate::failure::{Code, Failure};
+use crate::failure::{self, Code, Failure};
 use crate::output;
 use crate::progress::Progress;
 use crate::settings::{self, Format, Settings};
@@ -178,11 +178,28 @@ impl Judge {
         self.progress.done();
         match verdict {
             Err(why) if matches!(why.reason(), Reason::KeysUnavailable { .. }) => {
-                Err(Failure::new(Code::Unavailable, "the issuer's keys cannot be fetched")
-                    .with_hint("try again, or name the keys with --jwks FILE"))
+                Err(self.without_keys())
             }
             verdict => Ok(verdict),
         }
+    }
+
+    /// Why there are no keys, and what to do about it.
+    fn without_keys(&self) -> Failure {
+        let cause = match &self.keys {
+            Keys::Given(_) => None,
+            Keys::Remote(keys) => keys.last_failure(),
+        };
+        let mut what = "the issuer's keys cannot be fetched".to_owned();
+        let mut hint = "try again, or name the keys with --jwks FILE";
+        if let Some(cause) = cause {
+            what.push_str(": ");
+            what.push_str(&failure::chain(&cause));
+            if matches!(cause.kind(), FetchFailureKind::NotKeys | FetchFailureKind::Status(_)) {
+                hint = "check that --jwks or --base-url is where the keys are, or try again";
+            }
+        }
+        Failure::new(Code::Unavailable, what).with_hint(hint)
     }
 }
 
