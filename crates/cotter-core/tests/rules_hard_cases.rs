@@ -511,6 +511,33 @@ fn rule_23_no_other_token_of_the_record_is_in_what_a_server_said() {
 }
 
 #[test]
+fn rule_25_a_token_that_was_signed_in_anew_is_not_revoked_as_superseded() {
+    let unrotated = || Reply::Body(200, r#"{"access_token":"a2","expires_in":3600}"#.into());
+    for (signed_in, reply, sent) in [
+        ("r1", unrotated(), &["r1"][..]),
+        // The one that was sent has not been granted to anybody just now.
+        ("s1", unrotated(), &["r1"]),
+        // Somebody came by the new one as well.
+        ("r2", grant("a2", "r2"), &["r1"]),
+        ("s1", grant("a2", "r2"), &["r1", "revoke"]),
+    ] {
+        let (mut world, mut process) = fresh();
+        process.provider = support::provider(Rotation::None)
+            .with_revocation_endpoint("https://auth.example/revoke")
+            .unwrap()
+            .with_single_token_revocation();
+        world.replies.extend([reply, Reply::Body(200, String::new())]);
+        let again = move |world: &mut World| {
+            Process::new(Rotation::None).sign_in(world, set("b1", signed_in), 2);
+        };
+        world.meanwhile.insert(1, Box::new(again));
+        assert_eq!(process.acquire(&mut world, Goal::refresh()).unwrap(), "b1");
+        assert_eq!(world.sent, sent, "{signed_in}");
+        assert_eq!(world.stored_refresh(), signed_in);
+    }
+}
+
+#[test]
 fn absurd_pauses_are_no_panic_and_a_grace_too_short_to_send_in_is_refused() {
     let (mut world, mut process) = expired(Rotation::Strict);
     process.policy = process.policy.with_backoff(Duration::MAX, Duration::MAX);

@@ -376,7 +376,7 @@ impl Flight {
     }
 }
 
-fn stored(loaded: &Loaded) -> Option<Record> {
+pub(super) fn stored(loaded: &Loaded) -> Option<Record> {
     loaded.record.as_ref().ok().and_then(|bytes| Record::decode(bytes).ok())
 }
 

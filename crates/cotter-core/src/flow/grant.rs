@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::acquire::{Flight, Seen};
-use super::exchange::same_lineage;
+use super::exchange::{same_lineage, stored};
 use super::read::refresh_of;
 use super::vouch::vouch;
 use super::{Outcome, Publication};
@@ -287,7 +287,7 @@ impl Flight {
             };
             let Some(loaded) = loaded else { return self.signed_out_meanwhile(now, &grant) };
             if !same_lineage(loaded.revision, grant.seen.revision) {
-                return self.superseded(now, &grant);
+                return self.superseded(now, &grant, &loaded);
             }
             // Whatever it is that cannot be read: what was granted is not given up for it.
             let record = match loaded.record.and_then(|bytes| Record::decode(&bytes)) {
@@ -330,8 +330,13 @@ impl Flight {
 
     /// Another sign-in stands there: the new set is dropped, and revoked only where that cannot
     /// harm the other one (rule 25).
-    fn superseded(self: Box<Self>, now: Now, grant: &Grant) -> Step<Outcome> {
-        if self.cx.provider.revokes_single_tokens() {
+    fn superseded(self: Box<Self>, now: Now, grant: &Grant, theirs: &Loaded) -> Step<Outcome> {
+        // The same refresh token may have been signed in anew, and an answer that brought none of its
+        // own has nothing to revoke. What cannot be read may hold it as well.
+        let mine = Self::fingerprint(&grant.seen);
+        let theirs = stored(theirs).map(|record| record.refresh_fingerprint());
+        let harmless = mine != grant.spent && theirs.is_some_and(|theirs| theirs != mine);
+        if harmless && self.cx.provider.revokes_single_tokens() {
             let then = if grant.resumed { Self::anew } else { Self::start_over };
             self.revoke(now, grant, then)
         } else {
