@@ -488,6 +488,34 @@ fn rule_18_a_flight_keeps_to_its_budget_lease_and_all() {
 }
 
 #[test]
+fn rule_18_saves_that_hang_end_with_the_flights_budget() {
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.replies.push_back(grant("a2", "r2"));
+    for save in 3..=50 {
+        world.saving.insert(save, Saving::Hangs(8));
+    }
+    let before = world.boot;
+    assert_eq!(process.acquire(&mut world, Goal::access()).unwrap(), "a2");
+    let took = Duration::from_millis(world.boot - before);
+    assert!(took < process.policy.flight_budget + Duration::from_secs(8), "{took:?}");
+    assert_eq!(process.events, [Event::Unpersisted]);
+    // Nor does it go on under a lease that is over.
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.lasts = Some(Duration::from_secs(20));
+    world.replies.push_back(grant("a2", "r2"));
+    for save in 3..=50 {
+        world.saving.insert(save, Saving::Hangs(8));
+    }
+    let before = world.boot;
+    assert_eq!(process.acquire(&mut world, Goal::access()).unwrap(), "a2");
+    assert!(world.boot - before < 20_000);
+    // Later it is stored, as soon as that works.
+    world.saving.clear();
+    process.acquire(&mut world, Goal::access()).unwrap();
+    assert_eq!((world.stored_refresh().as_str(), world.sent.len()), ("r2", 1));
+}
+
+#[test]
 fn rule_23_no_other_token_of_the_record_is_in_what_a_server_said() {
     let (mut world, mut process) = (World::new(), Process::new(Rotation::Strict));
     let (access, id, refresh) = ("Qm9yZWFsLW93bC03Nw", "dGlkYWwtaGVyb24tMzE", "Y2luZGVyLWZveC01OA");

@@ -20,7 +20,7 @@ use crate::revision::Revision;
 use crate::secret::RefreshToken;
 use crate::step::{Ask, GiveLease, Send, Step};
 use crate::store::{Loaded, StoreError, Swap};
-use crate::time::Now;
+use crate::time::{BootTime, Now};
 use crate::token::OAuthToken;
 use crate::verify::Verified;
 use crate::view::{Force, Goal, Want};
@@ -303,6 +303,9 @@ impl Flight {
                 grant.seen.revision = loaded.revision;
                 return self.kept(now, grant);
             }
+            // Past the budget, or the lease, others wait in vain; the set is as safe in memory.
+            let leased = grant.resumed || now.boot < self.save_by(BootTime::NEVER);
+            let again = again && leased && !self.budget_left(now).is_zero();
             if theirs == grant.spent && again {
                 grant.seen.revision = loaded.revision;
                 return self.keep(grant);

@@ -37,6 +37,8 @@ pub enum Saving {
     Fails(StoreErrorKind),
     DoneButTimesOut,
     TimesOut,
+    /// It times out, and only after this many seconds.
+    Hangs(u64),
 }
 
 #[derive(Default)]
@@ -223,6 +225,10 @@ impl World {
         let error = |kind| Err(StoreError::new(kind, "planned"));
         match self.saving.remove(&self.saves) {
             Some(Saving::Fails(kind)) => return error(kind),
+            Some(Saving::Hangs(seconds)) => {
+                self.seconds(seconds);
+                return error(StoreErrorKind::Timeout);
+            }
             Some(Saving::TimesOut) => return error(StoreErrorKind::Timeout),
             Some(Saving::DoneButTimesOut) if fits => {
                 self.record = Some((save.new, save.record.duplicate()));
