@@ -187,9 +187,9 @@ impl Record {
     /// The refusal that binds the stored refresh token and has not lapsed.
     pub(crate) fn standing_refusal(&self, now: Now) -> Option<&Refusal> {
         let refusal = self.refusal.as_ref()?;
-        // A clock that was set back does not make a refusal last for ever.
-        let lapsed = now.wall >= refusal.until
-            || now.wall < refusal.at.saturating_sub(Duration::from_secs(60));
+        // A clock that was set back does not make a refusal last for ever: twice as long at most.
+        let lasts = refusal.until.saturating_since(refusal.at);
+        let lapsed = now.wall >= refusal.until || now.wall < refusal.at.saturating_sub(lasts);
         (!lapsed && self.refresh_is(refusal.token)).then_some(refusal)
     }
 

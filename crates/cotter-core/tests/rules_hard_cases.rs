@@ -186,6 +186,21 @@ fn rule_05_a_forced_refresh_that_meets_another_sign_in_does_not_spend_its_token(
 }
 
 #[test]
+fn rule_09_a_refusal_outlasts_a_clock_that_is_set_back_but_not_for_ever() {
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.replies.push_back(refusal());
+    process.acquire(&mut world, Goal::access()).unwrap_err();
+    for (seconds, sends) in [(120, 1), (1_800, 1), (7_200, 2)] {
+        world.wall -= seconds * 1000;
+        world.replies.push_back(refusal());
+        let error = process.acquire(&mut world, Goal::access()).unwrap_err();
+        assert_eq!(reason(&error), Some(SignInReason::Refused));
+        assert_eq!(world.sent.len(), sends, "{seconds} s back");
+        world.replies.clear();
+    }
+}
+
+#[test]
 fn rule_10_a_time_in_the_future_counts_as_now() {
     // The wall clock stood a day ahead, the answer was lost; then a reboot with the right clock.
     let (mut world, mut process) = expired(Rotation::Strict);
