@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use http::{Request, Response};
 
+use crate::claims::Peek;
 use crate::error::Error;
 use crate::key::StoreKey;
 use crate::secret::{ClientSecret, RefreshToken, SecretBytes};
@@ -375,6 +376,11 @@ impl Provider {
     pub(crate) fn handed(&self, set: &OAuthToken) -> Handed {
         let ours = self.is_cotter() || fit::speaks_to(set, &self.client_id);
         Handed::new(set.access_token().filter(|_| ours).cloned(), set.id_token().cloned())
+    }
+
+    /// Whether an access token is this client's to look into; see [`check`](Self::check).
+    pub(crate) fn may_look_into(&self, access: &Peek) -> bool {
+        self.is_cotter() || access.audiences.iter().any(|one| *one == self.client_id)
     }
 
     /// Whether a set belongs to this client and to one user; `stored_user` is who is signed in, as

@@ -161,6 +161,41 @@ fn rule_04_another_users_set_ends_the_exchanges_even_without_a_refresh_token() {
 }
 
 #[test]
+fn rule_04_an_access_token_for_a_resource_server_does_not_say_who_the_user_is() {
+    let token = |user: &str, audience: &str| {
+        let end = support::START + 90_000;
+        let claims = format!(r#"{{"sub":"{user}","aud":"{audience}","exp":{end}}}"#);
+        let part =
+            |text: &str| base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, text);
+        format!("{}.{}.c2ln", part(r#"{"alg":"ES256"}"#), part(&claims))
+    };
+    let body = |access: &str, id: Option<&str>| {
+        let id = id.map_or_else(String::new, |id| format!(r#","id_token":"{id}""#));
+        format!(r#"{{"access_token":"{access}","refresh_token":"r","expires_in":3600{id}}}"#)
+    };
+    let (pairwise, id) = (token("pairwise", "api"), token("ada", "client"));
+    let eve = token("eve", "client");
+    for (access, id_token, fits) in [
+        ("opaque", Some(&id), true),
+        (&*pairwise, Some(&id), true),
+        (&*pairwise, None, true),
+        ("opaque", None, true),
+        ("opaque", Some(&eve), false),
+        (&*token("eve", "api"), None, false),
+        (&*token("eve", "client"), None, false),
+    ] {
+        let (mut world, mut process) = (World::new(), Process::new(Rotation::Strict));
+        process.sign_in(&mut world, body(&pairwise, Some(&id)).parse().unwrap(), 1);
+        assert_eq!(world.stored().user.as_deref(), Some("ada"));
+        world.seconds(60);
+        let answer = body(access, id_token.map(String::as_str));
+        world.replies.push_back(Reply::Body(200, answer.clone()));
+        let result = process.acquire(&mut world, Goal::refresh());
+        assert_eq!(result.is_ok(), fits, "{answer}");
+    }
+}
+
+#[test]
 fn rule_05_a_forced_refresh_that_meets_another_sign_in_does_not_spend_its_token() {
     // The answer to the old token may be anything.
     for reply in [grant("a2", "r2"), refusal()] {

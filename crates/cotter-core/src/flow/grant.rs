@@ -1,7 +1,7 @@
 //! A granted set: keep it first, judge it after (rules 1, 3 and 4).
 
-use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::claims::peek;
 use crate::error::Error;
 use crate::event::Event;
 use crate::life::{Freshness, Life};
-use crate::provider::Unfit;
+use crate::provider::{Provider, Unfit};
 use crate::record::{Fingerprint, Record, Timed};
 use crate::revision::Revision;
 use crate::secret::RefreshToken;
@@ -138,7 +138,8 @@ impl Flight {
         set: OAuthToken,
     ) -> Step<Outcome> {
         let spent = Self::fingerprint(&seen);
-        let mut unfit = self.cx.provider.check(&set, seen.record.user.as_deref()).err();
+        let user = known_as(&self.cx.provider, &seen.record, &set);
+        let mut unfit = self.cx.provider.check(&set, user.as_deref()).err();
         let mut unjudged = None;
         let verification = if unfit.is_none() { self.cx.verification(&set, now) } else { None };
         match verification {
@@ -152,7 +153,7 @@ impl Flight {
                 unjudged = Some(Box::new(Unjudged { set, received: now, verification }));
             }
         }
-        merge(&mut seen.record, set, unfit, now);
+        merge(&self.cx.provider, &mut seen.record, set, unfit, now);
         self.keep(Grant { seen, spent, unfit, saves: 0, resumed: false, unjudged })
     }
 
@@ -190,7 +191,7 @@ impl Flight {
         let spent = Self::fingerprint(&seen);
         let unfit = self.verified(verified);
         if unfit.is_none() {
-            merge(&mut seen.record, set, None, received);
+            merge(&self.cx.provider, &mut seen.record, set, None, received);
         }
         let grant = Grant { seen, spent, unfit, saves: 0, resumed: false, unjudged: None };
         if unfit.is_none() { self.keep(grant) } else { self.kept(now, grant) }
@@ -403,7 +404,13 @@ impl Flight {
 
 /// Puts a granted set into the record. What fails a check is not handed out, but its refresh token
 /// is kept: the one it replaced is spent.
-fn merge(record: &mut Record, set: OAuthToken, unfit: Option<Unfit>, now: Now) {
+fn merge(
+    provider: &Provider,
+    record: &mut Record,
+    set: OAuthToken,
+    unfit: Option<Unfit>,
+    now: Now,
+) {
     let set = set.into_parts();
     // What an answer without any token says of the one that was sent is anybody's guess.
     if set.refresh_token.is_some() || set.access_token.is_some() {
@@ -444,14 +451,26 @@ fn merge(record: &mut Record, set: OAuthToken, unfit: Option<Unfit>, now: Now) {
     record.auth_method = set.auth_method.or_else(|| record.auth_method.take());
     record.scope = set.scope.or_else(|| record.scope.take());
     if record.user.is_none() {
-        record.user = user_of(record);
+        record.user = user_of(provider, record);
     }
 }
 
-/// Who the tokens of this record belong to.
-pub(super) fn user_of(record: &Record) -> Option<alloc::string::String> {
-    let access = record.access.as_ref().and_then(|access| peek(access.token.expose()).user_id);
-    access
-        .or_else(|| record.id.as_ref().and_then(|id| peek(id.token.expose()).user_id))
-        .map(|user| user.as_str().to_owned())
+/// Who the tokens of this record belong to. Where the access token is addressed to a resource server,
+/// the ID token says so: the other may know the user by another name.
+pub(super) fn user_of(provider: &Provider, record: &Record) -> Option<String> {
+    let access = record.access.as_ref().map(|access| peek(access.token.expose()));
+    let access = access.unwrap_or_default();
+    let id = record.id.as_ref().and_then(|id| peek(id.token.expose()).user_id);
+    if provider.may_look_into(&access) { access.user_id.or(id) } else { id.or(access.user_id) }
+}
+
+/// By what name the tokens of `set` would know the user. An access token for a resource server that
+/// comes alone is compared with its like only.
+fn known_as(provider: &Provider, record: &Record, set: &OAuthToken) -> Option<String> {
+    let theirs = set.access_token().map(|access| peek(access.expose())).unwrap_or_default();
+    if set.id_token().is_none() && record.id.is_some() && !provider.may_look_into(&theirs) {
+        let access = record.access.as_ref()?;
+        return peek(access.token.expose()).user_id;
+    }
+    record.user.clone()
 }

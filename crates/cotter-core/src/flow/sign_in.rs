@@ -68,7 +68,7 @@ fn prepare(cx: &Context, set: OAuthToken, now: Now) -> Result<Record, Error> {
         let life = Life::imported(now, &peek(id.expose()), None);
         Timed { token: id, life }
     });
-    record.user = user_of(&record);
+    record.user = user_of(&cx.provider, &record);
     Ok(record)
 }
 
