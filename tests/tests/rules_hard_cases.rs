@@ -471,6 +471,29 @@ fn rule_19_a_flight_whose_runtime_nobody_polls_is_not_waited_for_without_end() {
 }
 
 #[tokio::test]
+async fn rule_18_who_comes_during_the_first_flight_of_a_process_gets_what_is_usable() {
+    let world = World::on(Memory::shared_with_clock);
+    world.keeper().session("ada").unwrap().sign_in(tokens(1)).await.unwrap();
+    world.pass(3560);
+    // Another process: it has seen nothing of this session yet.
+    let session = world.keeper().session("ada").unwrap();
+    let gate = Gate::new();
+    world.server.hang_until(&gate);
+    world.server.reply(200, set(2));
+    let first = tokio::spawn({
+        let session = session.clone();
+        async move { session.access_token().await }
+    });
+    until(|| world.server.count() == 1).await;
+    assert_eq!(session.cached_access_token(), Some(AccessToken::new("at-1")));
+    let second = tokio::time::timeout(Duration::from_secs(5), session.access_token()).await;
+    gate.open();
+    assert_eq!(second.unwrap().unwrap().expose(), "at-1");
+    assert_eq!(first.await.unwrap().unwrap().expose(), "at-2");
+    assert_eq!(world.server.count(), 1);
+}
+
+#[tokio::test]
 async fn rule_19_after_a_shutdown_no_session_flies_not_even_one_that_was_not_in_memory() {
     let world = World::new();
     world.keeper().session("ada").unwrap().sign_in(tokens(1)).await.unwrap();

@@ -137,11 +137,27 @@ impl Flight {
     }
 
     pub(super) fn before_lease(self: Box<Self>, now: Now, loaded: Option<Loaded>) -> Step<Outcome> {
+        let cold = self.view.is_none();
         match self.look(now, loaded) {
-            Continue((flight, _)) if flight.lease.is_some() => flight.load(Self::after_lease),
-            Continue((flight, _)) => flight.take_lease(),
+            Continue((flight, _)) if cold => flight.show_what_is_usable(now),
+            Continue((flight, _)) => flight.go_for_the_lease(),
             Break(step) => step,
         }
+    }
+
+    /// Nobody has seen this session yet: what stands there serves whoever comes during the exchange
+    /// (rule 18).
+    fn show_what_is_usable(self: Box<Self>, now: Now) -> Step<Outcome> {
+        match self.view.clone().filter(|view| view.has_usable_access(now.boot)) {
+            Some(view) => Step::Publish(Ask::new(Publication::Signed(view), move |_, ()| {
+                self.go_for_the_lease()
+            })),
+            None => self.go_for_the_lease(),
+        }
+    }
+
+    fn go_for_the_lease(self: Box<Self>) -> Step<Outcome> {
+        if self.lease.is_some() { self.load(Self::after_lease) } else { self.take_lease() }
     }
 
     pub(super) fn after_lease(self: Box<Self>, now: Now, loaded: Option<Loaded>) -> Step<Outcome> {
