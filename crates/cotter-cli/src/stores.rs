@@ -57,6 +57,7 @@ pub(crate) fn open(settings: &Settings, progress: &Progress) -> Result<Option<Op
     built_in(settings.store)?;
     let environment = Environment::read()?;
     if wanted(settings) == Kind::Keyring {
+        nobody_elses(settings)?;
         return keyring().map(Some);
     }
     let path = settings.store_path()?;
@@ -71,6 +72,7 @@ pub(crate) fn create(settings: &Settings, progress: &Progress) -> Result<Opened,
     built_in(settings.store)?;
     let environment = Environment::read()?;
     if wanted(settings) == Kind::Keyring {
+        nobody_elses(settings)?;
         return keyring();
     }
     let path = settings.store_path()?;
@@ -93,6 +95,14 @@ pub(crate) fn nowhere(settings: &Settings) -> Result<Place, Failure> {
         path: Some(path.display().to_string()),
         ..Place::default()
     })
+}
+
+/// Where the keyring is all that this program knows: what another build has stored is not nobody.
+fn nobody_elses(settings: &Settings) -> Result<(), Failure> {
+    match settings.store {
+        Kind::Auto => header(&settings.store_path()?).map(drop),
+        _ => Ok(()),
+    }
 }
 
 /// What the store in `path` says about itself; `None` where there is none.
