@@ -8,6 +8,7 @@ use cotter_core::{Error, Now, Step, flow};
 
 use crate::drive::drive;
 use crate::session::Session;
+use crate::world::runtime;
 
 /// This machine as a trusted device of the session's user: it signs in without asking them, and answers
 /// for their other machines.
@@ -34,6 +35,7 @@ impl Session {
     /// `Denied` if a device says no; `Unavailable` if none has answered when `patience` has passed; else
     /// as a sign-in with tokens.
     pub async fn request_approval(&self, user_id: &str, patience: Duration) -> Result<(), Error> {
+        runtime()?;
         let cx = self.shared.common.context(self.key());
         let now = self.shared.world.clock.now();
         let step = flow::request_approval(&cx, user_id.to_owned(), patience, now);
@@ -129,6 +131,7 @@ impl TrustedDevice {
         &self,
         flow: impl FnOnce(&flow::Context, Arc<dyn Ed25519>, Now) -> Step<Result<T, Error>>,
     ) -> Result<T, Error> {
+        runtime()?;
         let shared = &self.session.shared;
         let cx = shared.common.context(self.session.key());
         let step = flow(&cx, Arc::clone(&self.by), shared.world.clock.now());

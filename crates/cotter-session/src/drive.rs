@@ -1,4 +1,7 @@
 //! The async driver: does what a step asks, answers it, and goes on to the next.
+//!
+//! Every future of an adapter is made inside of one that is watched: an adapter written by hand may panic
+//! before it has a future to return.
 
 use core::future::Future;
 use core::time::Duration;
@@ -22,24 +25,26 @@ pub(crate) async fn drive<T>(
         step = match step {
             Step::Load(ask) => {
                 let (key, then) = ask.split();
-                let answer = world.store_call(world.store.load(&key)).await;
+                let answer = world.store_call(async { world.store.load(&key).await }).await;
                 then.answer(world.clock.now(), answer)
             }
             Step::Save(ask) => {
                 let (save, then) = ask.split();
-                let call = world.store.save(&save.key, &save.record, save.expected, save.new);
+                let call = async {
+                    world.store.save(&save.key, &save.record, save.expected, save.new).await
+                };
                 let answer = world.store_call(call).await;
                 then.answer(world.clock.now(), answer)
             }
             Step::Remove(ask) => {
                 let (remove, then) = ask.split();
-                let call = world.store.remove(&remove.key, remove.expected);
+                let call = async { world.store.remove(&remove.key, remove.expected).await };
                 let answer = world.store_call(call).await;
                 then.answer(world.clock.now(), answer)
             }
             Step::Lease(ask) => {
                 let (lease, then) = ask.split();
-                let call = world.store.try_lease(&lease.key, lease.ttl);
+                let call = async { world.store.try_lease(&lease.key, lease.ttl).await };
                 let answer = world.store_call(call).await;
                 if let Ok(LeaseAnswer::Granted(granted)) = &answer {
                     leased.held = Some((lease.key, granted.owner));
@@ -48,7 +53,7 @@ pub(crate) async fn drive<T>(
             }
             Step::Release(ask) => {
                 let (release, then) = ask.split();
-                let call = world.store.release(&release.key, release.owner);
+                let call = async { world.store.release(&release.key, release.owner).await };
                 let answer = world.store_call(call).await;
                 leased.held = None;
                 then.answer(world.clock.now(), answer)
@@ -59,7 +64,9 @@ pub(crate) async fn drive<T>(
                 let answer = if timeout.is_zero() {
                     Err(TransportError::not_sent("the time for this request had passed"))
                 } else {
-                    let call = Caught(Box::pin(world.transport.send(send.request, timeout)));
+                    let call = Caught(Box::pin(async {
+                        world.transport.send(send.request, timeout).await
+                    }));
                     match tokio::time::timeout(timeout.saturating_add(PATIENCE), call).await {
                         Ok(Some(answer)) => answer,
                         Ok(None) => Err(TransportError::maybe_sent("the transport panicked")),
@@ -96,7 +103,7 @@ impl Drop for Leased<'_> {
     fn drop(&mut self) {
         let Some((key, owner)) = self.held.take() else { return };
         // Nobody will await it: one poll starts it (and ends it, in stores that need no more).
-        let mut release = Caught(Box::pin(self.world.store.release(&key, owner)));
+        let mut release = Caught(Box::pin(async { self.world.store.release(&key, owner).await }));
         let mut cx = core::task::Context::from_waker(core::task::Waker::noop());
         let _ = core::pin::Pin::new(&mut release).poll(&mut cx);
     }

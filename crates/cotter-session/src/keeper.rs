@@ -14,7 +14,7 @@ use crate::observer::Observer;
 use crate::offload::Offload;
 use crate::session::Session;
 use crate::settings::{Common, Settings, Shutdown};
-use crate::world::{Sleeper, TokioSleeper, World};
+use crate::world::{Sleeper, TokioSleeper, World, runtime};
 
 /// How often a shutdown looks whether sign-ins and sign-outs are done.
 const GLANCE: Duration = Duration::from_millis(5);
@@ -117,9 +117,11 @@ impl Keeper {
     /// The names of the sessions in the store that belong to this provider and client.
     ///
     /// # Errors
-    /// `Store` if the store cannot list.
+    /// `Store` if the store cannot list; `Config` without a tokio runtime that has timers.
     pub async fn sessions(&self) -> Result<Vec<String>, Error> {
-        let keys = self.shared.world.store_call(self.shared.world.store.list()).await?;
+        runtime()?;
+        let world = &self.shared.world;
+        let keys = world.store_call(async { world.store.list().await }).await?;
         let own = &self.shared.common.key;
         let mut names: Vec<String> = keys
             .iter()
@@ -138,7 +140,8 @@ impl Keeper {
     }
 
     /// Refuses new exchanges, waits for what is under way (exchanges, sign-ins, sign-outs) and for
-    /// tokens that are not stored yet, and says what is not durable after `deadline`.
+    /// tokens that are not stored yet, and says what is not durable after `deadline`. Without a tokio
+    /// runtime that has timers it says so at once.
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
         shut_down(&self.shared, &self.shared.map.close(), deadline).await
     }
@@ -176,7 +179,10 @@ pub(crate) async fn shut_down(
             }
         }
     };
-    let _ = tokio::time::timeout(deadline, all_done).await;
+    // Without a runtime there is nobody to wait on.
+    if runtime().is_ok() {
+        let _ = tokio::time::timeout(deadline, all_done).await;
+    }
     let name = |entry: &Arc<Entry<Flight>>| entry.key().session().to_owned();
     Shutdown {
         not_durable: entries

@@ -9,6 +9,7 @@ use cotter_core::login::{
 use crate::drive::drive;
 use crate::session::Session;
 use crate::settings::SignedIn;
+use crate::world::runtime;
 
 impl Session {
     /// Signs a person in by Cotter's hosted page: `agent` takes them there and back.
@@ -28,6 +29,7 @@ impl Session {
         page: HostedPage,
         agent: impl UserAgent,
     ) -> Result<SignedIn, Error> {
+        runtime()?;
         let login = self.shared.common.begin(&page, agent.redirect_url())?;
         let cx = self.shared.common.context(self.key());
         let ready = flow::may_sign_in(&cx, self.shared.world.clock.now());
@@ -50,6 +52,7 @@ impl Session {
     /// # Errors
     /// `SignInRequired` if nobody is; `Store` if the record cannot be read.
     pub async fn signed_in_user(&self) -> Result<SignedInUser, Error> {
+        runtime()?;
         let cx = self.shared.common.context(self.key());
         let step = flow::signed_in_user(cx, self.entry.memory());
         drive(step, &self.shared.world, |_| ()).await
@@ -61,6 +64,7 @@ impl Session {
     /// `Config` if the provider is not Cotter or does not know the project; `Unavailable` if it
     /// cannot be asked now.
     pub async fn find_user(&self, identifier: &str) -> Result<Option<User>, Error> {
+        runtime()?;
         let cx = self.shared.common.context(self.key());
         let step = flow::find_user(&cx, identifier, self.shared.world.clock.now());
         drive(step, &self.shared.world, |_| ()).await
@@ -71,6 +75,7 @@ impl Session {
     /// # Errors
     /// `Denied` if there is one of that name; else as [`find_user`](Self::find_user).
     pub async fn create_user(&self, identifier: &str) -> Result<User, Error> {
+        runtime()?;
         let cx = self.shared.common.context(self.key());
         let step = flow::create_user(&cx, identifier, self.shared.world.clock.now());
         drive(step, &self.shared.world, |_| ()).await

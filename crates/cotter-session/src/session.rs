@@ -16,6 +16,7 @@ use crate::flight::{self, Flight};
 use crate::keeper::{SessionBuilder, Shared, shut_down};
 use crate::observer::tell;
 use crate::settings::{Shutdown, fingerprint, held_elsewhere};
+use crate::world::runtime;
 
 /// How often a caller judges anew because the session changed while it waited.
 const ROUNDS: u32 = 8;
@@ -24,7 +25,8 @@ const ROUNDS: u32 = 8;
 ///
 /// Cloning gives another handle to the same session. Every method may be called from any number of
 /// tasks at once; one exchange serves them all. Dropping a future loses nothing: an exchange that
-/// has begun runs to its end on the runtime.
+/// has begun runs to its end on the runtime. Whatever waits needs a tokio runtime that has timers, and
+/// answers `Config` without one.
 ///
 /// ```
 /// use cotter_core::{OAuthToken, Provider};
@@ -182,6 +184,7 @@ impl Session {
         match self.entry.kept_refresh_token() {
             Some(answer) => answer,
             None => {
+                runtime()?;
                 let cx = self.shared.common.context(self.entry.key());
                 let step = flow::refresh_token(cx, self.entry.memory());
                 drive(step, &self.shared.world, |_| ()).await
@@ -192,8 +195,9 @@ impl Session {
     /// How the session stands, from what is stored; no network, never a token.
     ///
     /// # Errors
-    /// `Store` if the store cannot say.
+    /// `Store` if the store cannot say; `Config` without a tokio runtime that has timers.
     pub async fn status(&self) -> Result<Status, Error> {
+        runtime()?;
         let cx = self.shared.common.context(self.entry.key());
         let mut status = drive(flow::inspect(cx), &self.shared.world, |_| ()).await?;
         status.durable = self.shared.common.store.durable;
@@ -259,13 +263,14 @@ impl Session {
     }
 
     /// Refuses new exchanges, waits for what is under way (an exchange, a sign-in, a sign-out) and for
-    /// tokens that are not stored yet, and says what is not durable after `deadline`.
+    /// tokens that are not stored yet, and says what is not durable after `deadline`. Without a tokio
+    /// runtime that has timers it says so at once.
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
         shut_down(&self.shared, core::slice::from_ref(&self.entry), deadline).await
     }
 
     async fn reach(&self, mut goal: Goal) -> Result<Arc<View>, Error> {
-        tokio::runtime::Handle::try_current().map_err(no_runtime)?;
+        runtime()?;
         let generation = self.entry.generation();
         let end = clock::task_deadline(self.shared.patience());
         for _ in 0..ROUNDS {
@@ -315,7 +320,7 @@ impl Session {
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(no_runtime)?;
+        let runtime = runtime()?;
         let counted = self.entry.work();
         let work = async move {
             let result = work.await;
@@ -329,9 +334,4 @@ impl Session {
             }
         }
     }
-}
-
-fn no_runtime(error: tokio::runtime::TryCurrentError) -> Error {
-    Error::config("an async session needs a tokio runtime; there is a blocking one without")
-        .with_source(error)
 }

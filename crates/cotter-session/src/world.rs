@@ -9,7 +9,8 @@ use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cotter_core::{Clock, StoreError, StoreErrorKind, TokenStore, Transport};
+use cotter_core::{Clock, Error, StoreError, StoreErrorKind, TokenStore, Transport};
+use tokio::runtime::Handle;
 
 /// Waits, asynchronously.
 ///
@@ -55,6 +56,22 @@ impl World {
             )),
         }
     }
+}
+
+/// The runtime that this is called on, if it is one that a session can work on.
+///
+/// # Errors
+/// `Config` if there is none, or one without timers, which every deadline needs.
+pub(crate) fn runtime() -> Result<Handle, Error> {
+    let runtime = Handle::try_current().map_err(|error| {
+        Error::config("an async session needs a tokio runtime; there is a blocking one without")
+            .with_source(error)
+    })?;
+    // tokio says whether there are timers in no other way: a sleep panics where there are none.
+    catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| {
+        Error::config("an async session needs a tokio runtime with its timers enabled")
+    })?;
+    Ok(runtime)
 }
 
 /// A future whose panics become `None`.
