@@ -13,10 +13,10 @@ use cotter::core::{
 };
 use cotter::store::Memory;
 use cotter::{
-    Error, ErrorKind, Event, OAuthToken, Provider, SecretBytes, Session, StoreErrorKind, StoreKey,
-    TransportError,
+    Error, ErrorKind, Event, OAuthToken, Policy, Provider, SecretBytes, Session, StoreErrorKind,
+    StoreKey, TransportError, blocking,
 };
-use cotter_testkit::ScriptedTransport;
+use cotter_testkit::{Fault, FaultStore, Gate, Op, ScriptedTransport};
 use cotter_tests::Log;
 
 fn provider() -> Provider {
@@ -187,4 +187,94 @@ async fn rule_20_a_transport_that_panics_before_it_has_a_future_is_uncertain() {
     assert!(matches!(error.kind(), ErrorKind::Unavailable { uncertain: true, .. }), "{error:?}");
     tokio::task::spawn_blocking(move || log.until(Event::Uncertain)).await.unwrap();
     assert!(!session.is_refreshing());
+}
+
+type Faulty = Arc<FaultStore<Memory>>;
+
+/// A session for threads that wait for the store for 100 ms at most.
+fn threads() -> (blocking::Session, Faulty, ScriptedTransport) {
+    let (store, server) = (Arc::new(FaultStore::new(Memory::new())), ScriptedTransport::new());
+    let session = blocking::Session::builder(provider())
+        .store(Arc::clone(&store))
+        .transport(server.clone())
+        .policy(Policy::default().with_store_deadline(Duration::from_millis(100)))
+        .build()
+        .unwrap();
+    (session, store, server)
+}
+
+/// What comes of `call` within ten seconds.
+fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(call()));
+    told.recv_timeout(Duration::from_secs(10)).unwrap()
+}
+
+fn timed_out(error: &Error) {
+    let kind = error.store_error().map(StoreError::kind);
+    assert_eq!(kind, Some(StoreErrorKind::Timeout), "{error:?}");
+}
+
+#[test]
+fn rule_21_threads_give_a_store_that_hangs_up_in_time_each_by_its_own_deadline() {
+    let (session, store, _) = threads();
+    session.sign_in(tokens(3600)).unwrap();
+    let gate = Gate::new();
+    store.on_next(Op::Load, Fault::HangBefore(gate.clone()));
+    for _ in 0..3 {
+        let session = session.clone();
+        timed_out(&in_time(move || session.status()).unwrap_err());
+    }
+    let (here, there) = (session.clone(), session.clone());
+    let both = [
+        std::thread::spawn(move || in_time(move || here.refresh_token()).unwrap_err()),
+        std::thread::spawn(move || in_time(move || there.refresh_token()).unwrap_err()),
+    ];
+    for each in both {
+        timed_out(&each.join().unwrap());
+    }
+    // Who needs no store gets what is there.
+    assert_eq!(session.access_token().unwrap().expose(), "at-1");
+    gate.open();
+    assert_eq!(session.refresh_token().unwrap().expose(), "rt-1");
+}
+
+#[test]
+fn rule_21_nothing_overtakes_a_save_that_a_thread_has_given_up() {
+    let (session, store, _) = threads();
+    let gate = Gate::new();
+    store.on_next(Op::Save, Fault::HangBefore(gate.clone()));
+    let signing = session.clone();
+    timed_out(&in_time(move || signing.sign_in(tokens(3600))).unwrap_err());
+    gate.open();
+    // This load stands behind it, and finds what it has written.
+    assert_eq!(session.refresh_token().unwrap().expose(), "rt-1");
+    assert_eq!(store.count(Op::Save), 1);
+}
+
+#[test]
+fn rule_21_a_lease_that_comes_too_late_for_its_thread_is_given_back() {
+    let (session, store, server) = threads();
+    session.sign_in(tokens(3600)).unwrap();
+    let gate = Gate::new();
+    store.on_next(Op::TryLease, Fault::HangBefore(gate.clone()));
+    let refreshing = session.clone();
+    timed_out(&in_time(move || refreshing.refresh()).unwrap_err());
+    assert_eq!(server.count(), 0);
+    gate.open();
+    server.reply(200, r#"{"access_token":"at-2","refresh_token":"rt-2","expires_in":3600}"#);
+    let refreshing = session.clone();
+    assert_eq!(in_time(move || refreshing.refresh()).unwrap().expose(), "at-2");
+    assert_eq!(store.count(Op::TryLease), 2);
+}
+
+#[test]
+fn rule_21_a_blocking_store_is_dropped_with_its_last_session() {
+    // Who opens a folder that belongs to one process at a time can do so right after.
+    for _ in 0..200 {
+        let (session, store, _) = threads();
+        session.sign_in(tokens(3600)).unwrap();
+        drop(session);
+        assert_eq!(Arc::strong_count(&store), 1);
+    }
 }

@@ -162,11 +162,14 @@ impl Settings {
         let plain = Policy::default();
         let flight = plain.flight_budget.max(self.timeout.saturating_add(Duration::from_secs(5)));
         let lease = plain.lease_ttl.max(flight.saturating_add(Duration::from_secs(30)));
+        // The keyring's own deadline comes first: it says better what is wrong.
+        let store = plain.store_deadline.saturating_mul(3);
         plain
             .with_send_budget(self.timeout)
             .with_flight_budget(flight)
             .with_lease_ttl(lease)
             .with_lock_wait(self.lock_timeout)
+            .with_store_deadline(store)
     }
 
     /// The store's folder; whether it exists is another question.

@@ -31,7 +31,8 @@ pub struct Policy {
     pub lock_wait: Duration,
     /// How long a lease that lapses by itself is asked for; 60 s.
     pub lease_ttl: Duration,
-    /// What one call of a store may take; 5 s.
+    /// How long one call of a store is waited for; 5 s. In a store whose calls block, that includes the time
+    /// behind others in its queue.
     pub store_deadline: Duration,
     /// On a store that others share: how old a snapshot may be before somebody looks again; 5 s.
     pub look_again: Duration,

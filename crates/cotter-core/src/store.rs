@@ -277,9 +277,11 @@ pub trait TokenStore: Send + Sync + fmt::Debug {
 
 /// Keeps records, blocking the thread; the contract of [`TokenStore`].
 ///
-/// The blocking face calls it on its callers' threads, where nobody can call back a call that hangs. What
-/// may hang (a daemon, another process's lock) is therefore bounded by the store itself: it answers
-/// [`StoreErrorKind::Timeout`] where a write may have happened, [`StoreErrorKind::Locked`] where it has not.
+/// Sessions of both faces call it on one thread of its own, one call after the other, so that nothing
+/// overtakes a call that hangs. Who waits is told [`StoreErrorKind::Timeout`] after
+/// [`Policy::store_deadline`](crate::Policy::store_deadline), time in the queue included; nobody can call the
+/// call itself back. What may hang (a daemon, another process's lock) is therefore better bounded by the store
+/// itself: it answers `Timeout` where a write may have happened, [`StoreErrorKind::Locked`] where it has not.
 pub trait BlockingTokenStore: Send + Sync + fmt::Debug {
     /// What this store can do; constant for its life.
     fn capabilities(&self) -> Capabilities;

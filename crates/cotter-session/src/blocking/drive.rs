@@ -6,27 +6,27 @@ use std::sync::Arc;
 
 use cotter_core::flow::Publication;
 use cotter_core::{
-    BlockingTokenStore, BlockingTransport, Clock, Step, StoreError, StoreErrorKind, TransportError,
+    BlockingTokenStore, BlockingTransport, Clock, LeaseAnswer, Step, StoreError, TransportError,
 };
 
+use super::desk::Desk;
 use super::keeper::Sleeper;
 
 #[derive(Debug)]
 pub(super) struct World {
-    pub(super) store: Arc<dyn BlockingTokenStore>,
+    pub(super) store: Desk,
     pub(super) transport: Arc<dyn BlockingTransport>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) sleeper: Arc<dyn Sleeper>,
 }
 
 impl World {
-    /// A call of the store that cannot panic; its deadline is the store's own.
-    pub(super) fn store_call<T>(
+    /// A call of the store, with a deadline and no way to panic out of it.
+    pub(super) fn store_call<T: Send + 'static>(
         &self,
-        call: impl FnOnce(&dyn BlockingTokenStore) -> Result<T, StoreError>,
+        call: impl FnOnce(&dyn BlockingTokenStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        catch_unwind(AssertUnwindSafe(|| call(&*self.store)))
-            .unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::Other, "the store panicked")))
+        self.store.call(call, |_, _| ())
     }
 }
 
@@ -36,29 +36,40 @@ pub(super) fn drive<T>(mut step: Step<T>, world: &World, publish: impl Fn(&Publi
         step = match step {
             Step::Load(ask) => {
                 let (key, then) = ask.split();
-                let answer = world.store_call(|store| store.load(&key));
+                let answer = world.store_call(move |store| store.load(&key));
                 then.answer(world.clock.now(), answer)
             }
             Step::Save(ask) => {
                 let (save, then) = ask.split();
-                let answer = world.store_call(|store| {
+                let answer = world.store_call(move |store| {
                     store.save(&save.key, &save.record, save.expected, save.new)
                 });
                 then.answer(world.clock.now(), answer)
             }
             Step::Remove(ask) => {
                 let (remove, then) = ask.split();
-                let answer = world.store_call(|store| store.remove(&remove.key, remove.expected));
+                let answer =
+                    world.store_call(move |store| store.remove(&remove.key, remove.expected));
                 then.answer(world.clock.now(), answer)
             }
             Step::Lease(ask) => {
                 let (lease, then) = ask.split();
-                let answer = world.store_call(|store| store.try_lease(&lease.key, lease.ttl));
+                let unread = lease.key.clone();
+                let answer = world.store.call(
+                    move |store| store.try_lease(&lease.key, lease.ttl),
+                    move |store, answer| {
+                        // Granted to somebody who no longer waits for it.
+                        if let LeaseAnswer::Granted(granted) = answer {
+                            let _ = store.release(&unread, granted.owner);
+                        }
+                    },
+                );
                 then.answer(world.clock.now(), answer)
             }
             Step::Release(ask) => {
                 let (release, then) = ask.split();
-                let answer = world.store_call(|store| store.release(&release.key, release.owner));
+                let answer =
+                    world.store_call(move |store| store.release(&release.key, release.owner));
                 then.answer(world.clock.now(), answer)
             }
             Step::Send(ask) => {

@@ -7,6 +7,7 @@ use cotter_core::{
     BlockingTokenStore, BlockingTransport, Clock, Entropy, Error, Policy, Provider, Verify,
 };
 
+use super::desk::Desk;
 use super::drive::World;
 use super::flight::{self, Flight};
 use super::session::Session;
@@ -193,7 +194,8 @@ pub struct KeeperBuilder {
 }
 
 impl KeeperBuilder {
-    /// Where tokens rest.
+    /// Where tokens rest. It is called on a thread of its own, one call after the other; who waits for one
+    /// longer than the policy's store deadline is told `Timeout`.
     pub fn store(mut self, store: impl BlockingTokenStore + 'static) -> Self {
         self.store = Some(Arc::new(store));
         self
@@ -257,8 +259,12 @@ impl KeeperBuilder {
         let transport = self.transport.ok_or_else(|| Error::config("no transport was given"))?;
         let most = self.settings.most_sessions;
         let common = self.settings.check(store.capabilities())?;
-        let world =
-            World { store, transport, clock: Arc::clone(&common.clock), sleeper: self.sleeper };
+        let world = World {
+            store: Desk::new(store, common.policy.store_deadline),
+            transport,
+            clock: Arc::clone(&common.clock),
+            sleeper: self.sleeper,
+        };
         let turnstiles = (0..TURNSTILES).map(|_| Mutex::new(())).collect();
         Ok(Keeper { shared: Arc::new(Shared { common, world, map: Map::new(most), turnstiles }) })
     }
@@ -283,7 +289,8 @@ impl SessionBuilder {
         self
     }
 
-    /// Where tokens rest.
+    /// Where tokens rest. It is called on a thread of its own, one call after the other; who waits for one
+    /// longer than the policy's store deadline is told `Timeout`.
     pub fn store(mut self, store: impl BlockingTokenStore + 'static) -> Self {
         self.keeper = self.keeper.store(store);
         self

@@ -1,5 +1,6 @@
 //! The same sessions for threads: no runtime, no futures; the caller who flies does the work.
 
+mod desk;
 mod device;
 mod drive;
 mod flight;
