@@ -380,7 +380,7 @@ impl Provider {
 
     /// Whether an access token is this client's to look into; see [`check`](Self::check).
     pub(crate) fn may_look_into(&self, access: &Peek) -> bool {
-        self.is_cotter() || access.audiences.iter().any(|one| *one == self.client_id)
+        self.is_cotter() || access.audiences.contains(&self.client_id)
     }
 
     /// Whether a set belongs to this client and to one user; `stored_user` is who is signed in, as
