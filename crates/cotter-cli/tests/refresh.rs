@@ -7,6 +7,7 @@ mod common;
 
 use core::time::Duration;
 use std::collections::BTreeSet;
+use std::net::{TcpListener, TcpStream};
 use std::process::Child;
 use std::time::Instant;
 
@@ -32,6 +33,7 @@ on_every_store! {
     another_users_token_is_never_handed_out
     a_refresh_token_that_is_not_in_the_answer_is_kept
     an_offline_machine_is_told_so_within_five_seconds
+    many_shells_on_an_offline_machine_are_told_so_as_soon_as_one
     who_signs_out_during_somebodys_refresh_is_signed_out
     who_signs_in_during_somebodys_refresh_wins
     who_may_not_wait_for_the_lock_is_told_so
@@ -156,6 +158,38 @@ fn an_offline_machine_is_told_so_within_five_seconds(mut home: Home) {
         assert!(ran.out.contains("PROBLEM  server    "), "{ran:?}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{address}: {:?}", begun.elapsed());
     }
+}
+
+/// An address that nobody answers at, as on a machine whose packets go nowhere; while it is kept.
+fn silent() -> (String, Vec<TcpStream>, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let full = |_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
+    let waiting = (0..10_000).map_while(full).collect();
+    (format!("http://{address}/api/v0"), waiting, listener)
+}
+
+fn many_shells_on_an_offline_machine_are_told_so_as_soon_as_one(mut home: Home) {
+    let set = home.expired();
+    let (silent, _waiting, _listener) = silent();
+    for address in [&*silent, "http://127.0.0.1:1/api/v0", "https://cotter.invalid/api/v0"] {
+        home.set("COTTER_BASE_URL", address);
+        home.import(&set);
+        let begun = Instant::now();
+        let shells: Vec<Child> =
+            (0..20).map(|_| home.spawn(&["--format", "json", "token"])).collect();
+        for shell in shells {
+            assert_eq!(end(shell).failure(), code(4, "unavailable"), "{address}");
+        }
+        // Five seconds, and what twenty processes at once cost a busy machine beside that.
+        assert!(begun.elapsed() < Duration::from_secs(10), "{address}: {:?}", begun.elapsed());
+        assert_eq!(home.json(&["status"])["pending_rotation"], json!(null), "{address}");
+    }
+    // And once it is online again, the next one is served.
+    let online = home.server.base_url().to_owned();
+    home.set("COTTER_BASE_URL", &online);
+    home.import(&set);
+    home.ok(&["token"]);
 }
 
 fn who_signs_out_during_somebodys_refresh_is_signed_out(home: Home) {

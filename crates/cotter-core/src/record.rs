@@ -133,6 +133,8 @@ pub struct Record {
     pub rejected: Option<Fingerprint>,
     /// Whether the access token came from an exchange, and not from a sign-in.
     pub exchanged: bool,
+    /// When a flight found that the server cannot be reached, if nothing was sent since.
+    pub(crate) unreachable: Option<Now>,
     /// Fields of a newer cotter, carried along.
     pub(crate) unknown: Vec<(u8, SecretBytes)>,
 }
@@ -155,6 +157,7 @@ impl Record {
             rotates: self.rotates,
             rejected: self.rejected,
             exchanged: self.exchanged,
+            unreachable: self.unreachable,
             unknown: self.unknown.iter().map(|(tag, value)| (*tag, value.duplicate())).collect(),
         }
     }
@@ -191,6 +194,18 @@ impl Record {
         let lasts = refusal.until.saturating_since(refusal.at);
         let lapsed = now.wall >= refusal.until || now.wall < refusal.at.saturating_sub(lasts);
         (!lapsed && self.refresh_is(refusal.token)).then_some(refusal)
+    }
+
+    /// Whether somebody found, after `began`, that the server cannot be reached: what a flight that
+    /// has waited since then would only find again. A note from the future says nothing.
+    pub(crate) fn was_unreachable(&self, began: Now, now: Now) -> bool {
+        self.unreachable.is_some_and(|then| {
+            if then.boot_id == now.boot_id {
+                began.boot < then.boot && then.boot <= now.boot
+            } else {
+                began.wall < then.wall && then.wall <= now.wall
+            }
+        })
     }
 
     /// The bytes to store.
@@ -237,6 +252,9 @@ impl Record {
         }
         if self.exchanged {
             out.field(tag::EXCHANGED, &[1]);
+        }
+        if let Some(unreachable) = &self.unreachable {
+            out.field(tag::UNREACHABLE, &moment_bytes(unreachable));
         }
         for (tag, value) in &self.unknown {
             out.field(*tag, value.expose());
@@ -307,6 +325,7 @@ impl Record {
                 tag::ROTATES => record.rotates = value == [1],
                 tag::REJECTED => record.rejected = Some(Fingerprint(value.try_into().ok()?)),
                 tag::EXCHANGED => record.exchanged = value == [1],
+                tag::UNREACHABLE => record.unreachable = Some(read_moment(value)?),
                 unknown => record.unknown.push((unknown, SecretBytes::from(value))),
             }
         }
@@ -335,6 +354,7 @@ mod tag {
     pub(super) const ROTATES: u8 = 14;
     pub(super) const REJECTED: u8 = 15;
     pub(super) const EXCHANGED: u8 = 16;
+    pub(super) const UNREACHABLE: u8 = 17;
 }
 
 struct Writer {
@@ -422,6 +442,23 @@ fn read_journal(value: &[u8]) -> Option<Journal> {
         boot: BootTime::from_millis(u64::from_be_bytes(part(value, 8)?)),
         boot_id: BootId::from_bytes(part(value, 16)?),
         attempt: u32::from_be_bytes(part(value, 32)?),
+    })
+}
+
+fn moment_bytes(moment: &Now) -> [u8; 32] {
+    let mut out = [0; 32];
+    out[..8].copy_from_slice(&moment.wall.as_unix_millis().to_be_bytes());
+    out[8..16].copy_from_slice(&moment.boot.as_millis().to_be_bytes());
+    out[16..].copy_from_slice(moment.boot_id.as_bytes());
+    out
+}
+
+fn read_moment(value: &[u8]) -> Option<Now> {
+    let value: &[u8; 32] = value.try_into().ok()?;
+    Some(Now {
+        wall: Timestamp::from_unix_millis(i64::from_be_bytes(part(value, 0)?)),
+        boot: BootTime::from_millis(u64::from_be_bytes(part(value, 8)?)),
+        boot_id: BootId::from_bytes(part(value, 16)?),
     })
 }
 

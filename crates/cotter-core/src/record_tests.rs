@@ -40,6 +40,11 @@ fn full() -> Record {
         rotates: true,
         rejected: Some(Fingerprint::of("PLANTED-ACCESS")),
         exchanged: true,
+        unreachable: Some(Now {
+            wall: Timestamp::from_unix_seconds(1_767_225_800),
+            boot: BootTime::from_millis(205_000),
+            boot_id: BootId::from_bytes([9; 16]),
+        }),
         unknown: vec![(200, SecretBytes::from(b"from the future".to_vec()))],
     }
 }
@@ -58,6 +63,7 @@ fn every_field_survives_its_bytes() {
     assert_eq!(back.held, record.held);
     assert_eq!(back.refusal, record.refusal);
     assert_eq!(back.rejected, record.rejected);
+    assert_eq!(back.unreachable, record.unreachable);
     assert_eq!((back.seq, back.rotates, back.exchanged), (7, true, true));
     assert_eq!(back.unknown.len(), 1);
 }
@@ -68,7 +74,7 @@ fn the_first_version_still_loads() {
     let golden = include_bytes!("../tests/golden/record-v1.bin");
     let record = Record::decode(&SecretBytes::from(golden.as_slice())).unwrap();
     // Fields that it does not know yet are as if nothing had been written of them.
-    let first = Record { exchanged: false, ..full() };
+    let first = Record { exchanged: false, unreachable: None, ..full() };
     assert_eq!(record.encode(), first.encode());
 }
 
@@ -126,4 +132,25 @@ fn a_refusal_binds_only_its_own_token_and_lapses() {
     assert!(record.standing_refusal(at(2)).is_none(), "lapsed");
     record.refresh = Some(RefreshToken::new("another"));
     assert!(record.standing_refusal(at(1)).is_none(), "another token");
+}
+
+#[test]
+fn what_was_unreachable_counts_for_who_waited_and_never_from_the_future() {
+    let at = |boot_id: u8, seconds: u16| Now {
+        wall: Timestamp::from_unix_seconds(1_767_225_600 + i64::from(seconds)),
+        boot: BootTime::from_millis(u64::from(seconds) * 1000),
+        boot_id: BootId::from_bytes([boot_id; 16]),
+    };
+    let record = Record { unreachable: Some(at(1, 20)), ..full() };
+    // By the boot clock within a boot, by the wall clock between two.
+    for boot in [1, 2] {
+        assert!(record.was_unreachable(at(boot, 19), at(boot, 30)), "it has waited since");
+        assert!(!record.was_unreachable(at(boot, 20), at(boot, 30)), "it began only then");
+        assert!(!record.was_unreachable(at(boot, 21), at(boot, 30)));
+        assert!(!record.was_unreachable(at(boot, 10), at(boot, 19)), "from the future");
+    }
+    // A wall clock that is off does not matter within one boot.
+    let set_back = |seconds| Now { wall: Timestamp::EPOCH, ..at(1, seconds) };
+    assert!(record.was_unreachable(set_back(19), set_back(30)));
+    assert!(!record.was_unreachable(set_back(21), set_back(30)));
 }

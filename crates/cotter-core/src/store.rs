@@ -79,6 +79,9 @@ pub struct Lease {
     pub ends_in: Option<Duration>,
     /// Whether it was taken over from a holder who let it lapse and may still be at work.
     pub lapsed: bool,
+    /// How long the store itself was waited for before this first lease, where others were kept out
+    /// by its being open; else zero.
+    pub waited: Duration,
 }
 
 /// Who holds a lease, as far as the store knows.

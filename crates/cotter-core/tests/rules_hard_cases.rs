@@ -8,8 +8,9 @@ mod support;
 use core::time::Duration;
 use std::sync::Arc;
 
+use cotter_core::flow::Outcome;
 use cotter_core::{
-    AccessToken, ErrorKind, Event, Fingerprint, Goal, Policy, Provider, Rotation, SignInReason,
+    AccessToken, ErrorKind, Event, Fingerprint, Goal, Policy, Provider, Rotation, SignInReason, Step,
     StoreErrorKind, Verdict,
 };
 use support::{
@@ -535,6 +536,68 @@ fn rule_18_a_flight_keeps_to_its_budget_lease_and_all() {
     let before = world.boot;
     process.acquire(&mut world, Goal::access()).unwrap_err();
     assert!(world.boot - before <= 12_000);
+}
+
+/// The server is out of reach, and that is noted, while `waiting` has begun and not yet got on.
+fn out_of_reach(world: &mut World, rotation: Rotation, goal: &Goal) -> (Process, Step<Outcome>) {
+    let mut waiting = Process::new(rotation);
+    let step = waiting.begin(world, goal.clone());
+    world.replies.extend([Reply::Unsent, Reply::Unsent]);
+    Process::new(rotation).acquire(world, Goal::access()).unwrap_err();
+    world.told();
+    (waiting, step)
+}
+
+fn is_unsent(error: &cotter_core::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable { uncertain: false, .. })
+        && error.to_string() == "the server cannot be reached"
+}
+
+#[test]
+fn rule_18_who_waited_while_the_server_was_out_of_reach_does_not_try_for_himself() {
+    for rotation in [Rotation::Strict, Rotation::None, GRACE] {
+        for goal in [Goal::access(), Goal::refresh()] {
+            let (mut world, _) = expired(rotation);
+            let (mut waiting, step) = out_of_reach(&mut world, rotation, &goal);
+            let outcome = world.drive(step);
+            assert!(is_unsent(&waiting.take(outcome).unwrap_err()), "{rotation:?} {goal:?}");
+            assert_eq!(world.told(), "Load, Done", "{rotation:?} {goal:?}");
+            assert_eq!((world.sent.len(), world.lease), (2, None));
+            // Who begins later finds out anew.
+            world.replies.push_back(grant("a2", "r2"));
+            let mut later = Process::new(rotation);
+            assert_eq!(later.acquire(&mut world, goal.clone()).unwrap(), "a2");
+        }
+    }
+}
+
+#[test]
+fn rule_18_the_wait_for_a_store_counts_as_one_for_its_lease() {
+    let (mut world, _) = expired(Rotation::Strict);
+    let _ = out_of_reach(&mut world, Rotation::Strict, &Goal::access());
+    world.seconds(1);
+    world.waited = Duration::from_millis(1_500);
+    let mut waiting = Process::new(Rotation::Strict);
+    assert!(is_unsent(&waiting.acquire(&mut world, Goal::access()).unwrap_err()));
+    assert_eq!(world.told(), "Load, Lease, Load, Release, Done");
+    // Who had waited for less, and began only after that, tries for himself.
+    world.waited = Duration::from_millis(500);
+    world.replies.push_back(grant("a2", "r2"));
+    assert_eq!(Process::new(Rotation::Strict).acquire(&mut world, Goal::access()).unwrap(), "a2");
+}
+
+#[test]
+fn rule_18_that_the_server_was_out_of_reach_is_forgotten_once_something_is_sent() {
+    let (mut world, _) = expired(Rotation::Strict);
+    let (mut waiting, step) = out_of_reach(&mut world, Rotation::Strict, &Goal::access());
+    world.replies.push_back(Reply::Lost);
+    let mut next = Process::new(Rotation::Strict);
+    assert!(is_uncertain(&next.acquire(&mut world, Goal::access()).unwrap_err()));
+    // What may be spent is nothing to be called unsent.
+    world.replies.push_back(grant("a2", "r2"));
+    let outcome = world.drive(step);
+    assert_eq!(waiting.take(outcome).unwrap(), "a2");
+    assert_eq!(world.sent.len(), 4);
 }
 
 #[test]

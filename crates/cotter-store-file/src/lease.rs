@@ -1,5 +1,6 @@
 //! Leases that this store was granted.
 
+use core::time::Duration;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,12 @@ impl Leases {
             Err(holder) => LeaseAnswer::Held(holder),
             Ok(lock) => {
                 self.held().insert(owner, (key.clone(), lock));
-                LeaseAnswer::Granted(Lease { owner, ends_in: None, lapsed: false })
+                LeaseAnswer::Granted(Lease {
+                    owner,
+                    ends_in: None,
+                    lapsed: false,
+                    waited: Duration::ZERO,
+                })
             }
         })
     }

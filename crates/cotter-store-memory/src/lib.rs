@@ -182,7 +182,12 @@ impl BlockingTokenStore for Memory {
         let owner = LeaseOwner::from_bytes(state.owners.to_be_bytes());
         let held = Held { owner, until: now.saturating_add(ttl), since };
         state.leases.insert(key.clone(), held);
-        Ok(LeaseAnswer::Granted(Lease { owner, ends_in: Some(ttl), lapsed }))
+        Ok(LeaseAnswer::Granted(Lease {
+            owner,
+            ends_in: Some(ttl),
+            lapsed,
+            waited: Duration::ZERO,
+        }))
     }
 
     fn release(&self, key: &StoreKey, owner: LeaseOwner) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! Who may exchange: a table in memory, since one process owns the database.
 
+use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,7 +18,8 @@ struct Table {
 }
 
 impl Leases {
-    pub(crate) fn try_lease(&self, name: RecordName) -> LeaseAnswer {
+    /// `waited` is for the lease's holder to know.
+    pub(crate) fn try_lease(&self, name: RecordName, waited: Duration) -> LeaseAnswer {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, since)) = table.held.get(&name) {
             return LeaseAnswer::Held(Holder::process(std::process::id(), Some(*since)));
@@ -27,7 +29,7 @@ impl Leases {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let since = Timestamp::EPOCH.saturating_add(since);
         table.held.insert(name, (owner, since));
-        LeaseAnswer::Granted(Lease { owner, ends_in: None, lapsed: false })
+        LeaseAnswer::Granted(Lease { owner, ends_in: None, lapsed: false, waited })
     }
 
     pub(crate) fn release(&self, name: RecordName, owner: LeaseOwner) {

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Instant;
 
 use cotter_core::{
     BlockingTokenStore, Capabilities, Entropy, Expected, LeaseAnswer, LeaseOwner, Loaded, Revision,
@@ -115,6 +116,7 @@ impl SledOptions {
         vault: impl FnOnce(&Places, &dyn Entropy) -> Result<Vault, StoreError>,
     ) -> Result<SledStore, StoreError> {
         disk::prepare(root)?;
+        let begun = Instant::now();
         let deadline = opening::deadline(self.lock_wait);
         let places = Places { root: root.to_path_buf() };
         let lock = FolderLock::acquire(&places.lock(), deadline)?;
@@ -130,6 +132,7 @@ impl SledOptions {
             pending: Mutex::new(None),
             greatest: AtomicUsize::new(0),
             leases: Leases::default(),
+            waited: Mutex::new(begun.elapsed()),
             lock: Mutex::new(Some(lock)),
         })
     }
@@ -158,6 +161,8 @@ pub struct SledStore {
     /// The length of the greatest record that this store has read or written since it was opened.
     greatest: AtomicUsize,
     leases: Leases,
+    /// How long it was waited for, until the first lease has told it.
+    waited: Mutex<Duration>,
     /// Dropped after the database.
     lock: Mutex<Option<FolderLock>>,
 }
@@ -482,7 +487,8 @@ impl BlockingTokenStore for SledStore {
     }
 
     fn try_lease(&self, key: &StoreKey, _ttl: Duration) -> Result<LeaseAnswer, StoreError> {
-        Ok(self.leases.try_lease(self.vault().name(key)))
+        let mut waited = self.waited.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.leases.try_lease(self.vault().name(key), core::mem::take(&mut waited)))
     }
 
     fn release(&self, key: &StoreKey, owner: LeaseOwner) -> Result<(), StoreError> {

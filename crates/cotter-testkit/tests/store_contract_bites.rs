@@ -203,7 +203,12 @@ impl BlockingTokenStore for Broken {
             LeaseAnswer::Held(_) if self.has(Bug::GrantsTwice) => {
                 let owner = [self.stolen.fetch_add(1, Ordering::SeqCst); 16];
                 let owner = LeaseOwner::from_bytes(owner);
-                let lease = cotter_core::Lease { owner, ends_in: Some(ttl), lapsed: false };
+                let lease = cotter_core::Lease {
+                    owner,
+                    ends_in: Some(ttl),
+                    lapsed: false,
+                    waited: Duration::ZERO,
+                };
                 Ok(LeaseAnswer::Granted(lease))
             }
             answer => Ok(answer),

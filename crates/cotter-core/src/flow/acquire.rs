@@ -16,6 +16,7 @@ use crate::revision::{Lineage, Revision};
 use crate::step::{Ask, GiveLease, Step, TakeLease};
 use crate::store::{Holder, Lease, LeaseAnswer, Loaded, StoreError, StoreErrorKind, Swap};
 use crate::time::{BootTime, Now};
+use crate::transport::TransportError;
 use crate::view::{Force, Goal, Memory, Trouble, View};
 
 /// How many times a flight starts over because the record changed under it.
@@ -68,6 +69,8 @@ pub(super) struct Flight {
     pub(super) memory: Memory,
     pub(super) dice: Dice,
     pub(super) started: BootTime,
+    /// When it began to wait: before it started, if the store was waited for.
+    pub(super) began: Now,
     pub(super) lease: Option<Lease>,
     /// When the lease was granted.
     pub(super) leased_at: BootTime,
@@ -110,6 +113,7 @@ impl Flight {
             memory,
             dice,
             started: now.boot,
+            began: now,
             lease: None,
             leased_at: now.boot,
             events: Vec::new(),
@@ -219,10 +223,16 @@ impl Flight {
                 return Break(self.fail(now, error, None));
             }
         }
-        match self.no_exchange(&record, now) {
-            Some(error) => Break(self.give_up(now, error)),
-            None => Continue((self, Box::new(Seen { record, revision }))),
+        if let Some(error) = self.no_exchange(&record, now) {
+            return Break(self.give_up(now, error));
         }
+        // Rule 18: who waited while somebody found the server out of reach has the answer to that.
+        if record.was_unreachable(self.began, now) {
+            let found = TransportError::not_sent("another process has just tried");
+            let error = Error::unavailable("the server cannot be reached", None, false);
+            return Break(self.fail(now, error.with_transport(found), Some(Duration::ZERO)));
+        }
+        Continue((self, Box::new(Seen { record, revision })))
     }
 
     /// Signed in meanwhile: who wanted an exchange of the old tokens is answered by the new ones, and
@@ -411,6 +421,8 @@ impl Flight {
     ) -> Step<Outcome> {
         match answer {
             Ok(LeaseAnswer::Granted(lease)) => {
+                self.began.boot = self.began.boot.saturating_sub(lease.waited);
+                self.began.wall = self.began.wall.saturating_sub(lease.waited);
                 self.lease = Some(lease);
                 self.leased_at = now.boot;
                 self.load(Self::after_lease)

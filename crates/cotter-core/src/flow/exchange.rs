@@ -32,6 +32,8 @@ const RETRIES_BUSY: u32 = 2;
 impl Flight {
     /// Writes "this token is being spent" before it is, which also shows that the store can write.
     pub(super) fn write_journal(self: Box<Self>, now: Now, mut seen: Box<Seen>) -> Step<Outcome> {
+        // Whether the server can be reached is about to be found out anew.
+        seen.record.unreachable = None;
         if self.in_grace(&seen, now) {
             return self.send(now, seen, true);
         }
@@ -216,7 +218,7 @@ impl Flight {
     fn unsent(
         mut self: Box<Self>,
         now: Now,
-        seen: Box<Seen>,
+        mut seen: Box<Seen>,
         pending: bool,
         error: TransportError,
     ) -> Step<Outcome> {
@@ -230,6 +232,8 @@ impl Flight {
         if self.tries < RETRIES_UNSENT && self.may_wait(now, pause) {
             return self.send_again(pause, seen, pending, failure);
         }
+        // All who wait for the lease would find the same, one after the other: it is written down.
+        seen.record.unreachable = Some(now);
         self.unspent(now, seen, pending, failure, Duration::ZERO)
     }
 
@@ -270,7 +274,7 @@ impl Flight {
     ) -> Step<Outcome> {
         // An earlier attempt with the same token stays open.
         let cleared = !pending && seen.record.journal.take().is_some();
-        if !cleared {
+        if !cleared && seen.record.unreachable.is_none() {
             return self.fail(now, error, Some(pause));
         }
         self.save(seen, move |mut flight, now, seen, answer| {

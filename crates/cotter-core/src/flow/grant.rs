@@ -58,6 +58,7 @@ impl Unpersisted {
         flight.polls = 0;
         flight.tries = 0;
         flight.started = now.boot;
+        flight.began = now;
         flight.rounds = 0;
         flight.lineage = None;
         flight.events.clear();
@@ -437,6 +438,7 @@ fn merge(
     record.refusal = None;
     record.rejected = None;
     record.exchanged = true;
+    record.unreachable = None;
     if let Some(access) = set.access_token {
         let life = Life::granted(now, &peek(access.expose()), set.expires_in);
         record.access = Some(Timed { token: access, life });

@@ -51,6 +51,8 @@ pub struct World {
     pub lasts: Option<Duration>,
     /// The next lease is taken over from somebody who let it lapse.
     pub lapsed: bool,
+    /// How long the next lease's store was waited for.
+    pub waited: Duration,
     pub replies: VecDeque<Reply>,
     /// What loads find instead of a readable record.
     pub unreadable: Option<StoreErrorKind>,
@@ -259,6 +261,7 @@ impl World {
             owner: LeaseOwner::from_bytes(owner),
             ends_in: self.lasts,
             lapsed: core::mem::take(&mut self.lapsed),
+            waited: core::mem::take(&mut self.waited),
         })
     }
 
