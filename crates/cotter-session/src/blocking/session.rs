@@ -136,6 +136,8 @@ impl Session {
     }
 
     /// The access token if it may be handed out right now, without waiting or asking anybody.
+    ///
+    /// A thread's first call may allocate once, its place among the readers; no later one does.
     #[must_use]
     pub fn cached_access_token(&self) -> Option<AccessToken> {
         self.entry.cached(self.shared.world.clock.boot())
