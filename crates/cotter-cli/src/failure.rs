@@ -149,7 +149,9 @@ impl From<Error> for Failure {
             hint.clone_into(&mut failure.hint);
         }
         if let Some(after) = error.retry_after().filter(|after| after.as_secs() > 0) {
-            failure.hint = format!("try again in {} s", after.as_secs());
+            // Who comes back in the last second of a token's rest comes too early.
+            let up = u64::from(code == Code::Uncertain && after.subsec_nanos() > 0);
+            failure.hint = format!("try again in {} s", after.as_secs().saturating_add(up));
         }
         failure
     }

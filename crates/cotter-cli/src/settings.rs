@@ -12,6 +12,10 @@ use crate::args::Globals;
 use crate::config_file::ConfigFile;
 use crate::failure::Failure;
 use crate::text;
+use crate::world::CONNECT;
+
+/// What an offline machine has to be told so within, less what is not waiting.
+const SOON: Duration = Duration::from_millis(4_500);
 
 /// How answers and errors are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -157,7 +161,8 @@ impl Settings {
         Ok(provider.with_rotation(self.rotation))
     }
 
-    /// The session's numbers: a flight is as long as an exchange may be, and a lease longer.
+    /// The session's numbers: a flight is as long as an exchange may be, and a lease longer. What a
+    /// token that may be spent is waited for leaves time to find out that the machine is offline.
     pub(crate) fn policy(&self) -> Policy {
         let plain = Policy::default();
         let flight = plain.flight_budget.max(self.timeout.saturating_add(Duration::from_secs(5)));
@@ -170,6 +175,7 @@ impl Settings {
             .with_lease_ttl(lease)
             .with_lock_wait(self.lock_timeout)
             .with_store_deadline(store)
+            .with_rest_wait(SOON.saturating_sub(CONNECT.min(self.timeout).saturating_mul(2)))
     }
 
     /// The store's folder; whether it exists is another question.

@@ -22,7 +22,7 @@ use crate::stores::{self, Opened, Place, Store};
 
 /// What looking up a name may take, and connecting after it: an offline machine is told within five
 /// seconds that it is.
-const CONNECT: Duration = Duration::from_secs(2);
+pub(crate) const CONNECT: Duration = Duration::from_secs(2);
 
 /// A request that failed to leave after this long is not worth a second try.
 const QUICK: Duration = Duration::from_millis(700);

@@ -33,6 +33,7 @@ on_every_store! {
     another_users_token_is_never_handed_out
     a_refresh_token_that_is_not_in_the_answer_is_kept
     an_offline_machine_is_told_so_within_five_seconds
+    what_was_never_sent_keeps_nobody_waiting_after_a_lost_answer
     many_shells_on_an_offline_machine_are_told_so_as_soon_as_one
     who_signs_out_during_somebodys_refresh_is_signed_out
     who_signs_in_during_somebodys_refresh_wins
@@ -192,6 +193,53 @@ fn many_shells_on_an_offline_machine_are_told_so_as_soon_as_one(mut home: Home) 
     home.ok(&["token"]);
 }
 
+/// Passes on to the server what comes to `listener`, for as long as the test's process lives.
+fn pass_on(listener: TcpListener, server: &str) {
+    let server = server.trim_start_matches("http://").split('/').next().unwrap().to_owned();
+    std::thread::spawn(move || {
+        for near in listener.incoming().flatten() {
+            let far = TcpStream::connect(&server).unwrap();
+            let (mut from, mut to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            let (mut from, mut to) = (far, near);
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+        }
+    });
+}
+
+fn what_was_never_sent_keeps_nobody_waiting_after_a_lost_answer(mut home: Home) {
+    home.set("COTTER_TIMEOUT", "3s");
+    let way = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = way.local_addr().unwrap();
+    home.set("COTTER_BASE_URL", &format!("http://{address}/api/v0"));
+    home.sign_in_expired();
+    // The request goes out, and the way breaks.
+    let losing = std::thread::spawn(move || {
+        let (mut near, _) = way.accept().unwrap();
+        std::io::Read::read(&mut near, &mut [0; 4096]).unwrap()
+    });
+    assert_eq!(home.fails(&["token"]), code(4, "uncertain"));
+    assert!(losing.join().unwrap() > 0);
+    let lost = Instant::now();
+    let pending = home.json(&["status"])["pending_rotation"]["since"].clone();
+    let quick = |home: &Home, said: &str| {
+        let begun = Instant::now();
+        assert_eq!(home.fails(&["token"]), code(4, said));
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    };
+    quick(&home, "uncertain");
+    std::thread::sleep(Duration::from_secs(3).saturating_sub(lost.elapsed()));
+    // Offline for a while: that changes nothing.
+    for _ in 0..4 {
+        quick(&home, "unavailable");
+        assert_eq!(home.json(&["status"])["pending_rotation"]["since"], pending);
+    }
+    // Online again, and the token was not spent.
+    pass_on(TcpListener::bind(address).unwrap(), home.server.base_url());
+    home.ok(&["token"]);
+    assert_eq!(home.json(&["status"])["pending_rotation"], json!(null));
+}
+
 fn who_signs_out_during_somebodys_refresh_is_signed_out(home: Home) {
     home.sign_in_expired();
     home.server.pause();
@@ -269,7 +317,13 @@ fn a_kill_between_the_answer_and_the_save_is_found_and_said(home: Home) {
         child.wait().unwrap();
         assert_ne!(home.json(&["status"])["pending_rotation"], json!(null), "it is on record");
     };
+    let mut home = home;
     killed(&home);
+    // Not before an exchange can be over; nobody has to wait for that, online or not.
+    let begun = Instant::now();
+    assert_eq!(home.fails(&["token"]), code(4, "uncertain"));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    home.set("COTTER_TIMEOUT", "1s");
     assert_eq!(home.fails(&["token"]), code(3, "rotation_lost"));
     assert_eq!(home.fails(&["token"]), code(3, "rotation_lost"));
     assert_eq!(home.server.counters().reuses, 1, "asked once, remembered then");
@@ -283,7 +337,9 @@ fn a_kill_between_the_answer_and_the_save_is_found_and_said(home: Home) {
     assert_eq!(home.server.counters().reuses, 0);
 }
 
-fn a_server_that_asks_for_time_is_exit_4_and_nothing_is_spent(home: Home) {
+fn a_server_that_asks_for_time_is_exit_4_and_nothing_is_spent(mut home: Home) {
+    // After a 503 the token rests for as long as an exchange may take, and a second is waited for.
+    home.set("COTTER_TIMEOUT", "1s");
     for status in ["429", "503"] {
         home.sign_in_expired();
         let before = home.server.counters().refresh_requests;

@@ -29,6 +29,10 @@ pub struct Policy {
     pub flight_budget: Duration,
     /// How long to wait for another process's lease; 20 s, which leaves a send budget of the flight's.
     pub lock_wait: Duration,
+    /// How long a flight waits until a refresh token that may be spent has rested enough to be
+    /// presented again; if more is left, it ends at once and says how much. No limit by default but
+    /// the flight's budget.
+    pub rest_wait: Duration,
     /// How long a lease that lapses by itself is asked for; 60 s.
     pub lease_ttl: Duration,
     /// How long one call of a store is waited for; 5 s. In a store whose calls block, that includes the time
@@ -54,6 +58,7 @@ impl Default for Policy {
             send_budget: Duration::from_secs(10),
             flight_budget: Duration::from_secs(30),
             lock_wait: Duration::from_secs(20),
+            rest_wait: Duration::MAX,
             lease_ttl: Duration::from_secs(60),
             store_deadline: Duration::from_secs(5),
             look_again: Duration::from_secs(5),
@@ -91,6 +96,13 @@ impl Policy {
     #[must_use]
     pub const fn with_lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = wait;
+        self
+    }
+
+    /// How long a flight waits for a token that has to rest.
+    #[must_use]
+    pub const fn with_rest_wait(mut self, wait: Duration) -> Self {
+        self.rest_wait = wait;
         self
     }
 

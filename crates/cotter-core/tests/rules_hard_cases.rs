@@ -270,6 +270,40 @@ fn rule_10_an_answer_without_any_token_may_have_spent_the_one_that_was_sent() {
 }
 
 #[test]
+fn rule_10_a_rest_that_is_longer_than_a_flight_may_wait_is_said_at_once() {
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.replies.push_back(Reply::Lost);
+    process.acquire(&mut world, Goal::access()).unwrap_err();
+    world.told();
+    let patient = Policy::default().with_rest_wait(Duration::from_millis(500));
+    let mut next = Process { policy: patient.clone(), ..Process::new(Rotation::Strict) };
+    let error = next.acquire(&mut world, Goal::access()).unwrap_err();
+    assert!(is_uncertain(&error));
+    assert!(error.to_string().ends_with("it has to rest before it is tried again"), "{error}");
+    let rest = error.retry_after().unwrap();
+    assert!(rest > Duration::from_secs(9) && rest <= Duration::from_secs(10), "{rest:?}");
+    assert_eq!(world.told(), "Load, Lease, Load, Release, Done");
+    // What is left of it then is not worth coming back for.
+    world.pass(rest - Duration::from_millis(400));
+    world.replies.push_back(grant("a2", "r2"));
+    let mut last = Process { policy: patient.clone(), ..Process::new(Rotation::Strict) };
+    assert_eq!(last.acquire(&mut world, Goal::access()).unwrap(), "a2");
+    // Who took a lapsed lease over waits all the same: nobody after him would know of it (rule 2).
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.replies.extend([Reply::Lost, grant("a2", "r2")]);
+    process.acquire(&mut world, Goal::access()).unwrap_err();
+    world.lapsed = true;
+    let mut heir = Process { policy: patient, ..Process::new(Rotation::Strict) };
+    assert_eq!(heir.acquire(&mut world, Goal::access()).unwrap(), "a2");
+    // While a token is usable, it is its end that is waited for.
+    let (mut world, mut process) = stale(Rotation::Strict);
+    world.replies.push_back(Reply::Lost);
+    process.acquire(&mut world, Goal::access()).unwrap();
+    let error = process.acquire(&mut world, Goal::refresh()).unwrap_err();
+    assert!(error.to_string().ends_with("when the access token has ended"), "{error}");
+}
+
+#[test]
 fn rule_11_nothing_that_may_be_spent_is_sent_past_the_grace() {
     // Lost, then told to wait for longer than the grace lasts.
     let grace = Rotation::Grace(Duration::from_secs(10));
@@ -432,6 +466,35 @@ fn rule_17_a_nonsense_answer_of_success_is_no_proof_that_nothing_was_spent() {
         assert!(is_uncertain(&process.acquire(&mut world, Goal::access()).unwrap_err()), "{body}");
         assert!(world.stored().journal.is_some(), "{body}");
         assert_eq!(world.sent.len(), 1, "{body}");
+    }
+}
+
+#[test]
+fn rule_17_what_was_not_sent_leaves_the_note_of_an_earlier_attempt_as_it_was() {
+    for unspent in [
+        || vec![Reply::Unsent, Reply::Unsent],
+        || vec![Reply::With(429, "retry-after", "120")],
+        || vec![Reply::Body(401, r#"{"error":"invalid_client"}"#.into())],
+    ] {
+        let (mut world, mut process) = expired(Rotation::Strict);
+        world.replies.push_back(Reply::Lost);
+        process.acquire(&mut world, Goal::access()).unwrap_err();
+        let note = world.stored().journal;
+        world.seconds(10);
+        // However often: the token has rested since the only attempt that may have spent it.
+        for _ in 0..8 {
+            world.replies.extend(unspent());
+            let before = world.boot;
+            let mut offline = Process::new(Rotation::Strict);
+            let error = offline.acquire(&mut world, Goal::access()).unwrap_err();
+            assert!(!is_uncertain(&error), "{error}");
+            assert!(world.boot - before < 1_000, "it waits for nothing");
+            assert_eq!(world.stored().journal, note);
+        }
+        world.replies.push_back(refusal());
+        let mut online = Process::new(Rotation::Strict);
+        let error = online.acquire(&mut world, Goal::access()).unwrap_err();
+        assert_eq!(reason(&error), Some(SignInReason::RotationLost), "it is still known");
     }
 }
 

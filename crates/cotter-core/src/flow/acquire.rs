@@ -319,16 +319,18 @@ impl Flight {
         let journal = record.journal.as_ref().filter(|_| self.cx.rotates(record))?;
         let usable = self.view.as_ref().is_some_and(|view| view.has_usable_access(now.boot));
         if self.grace_left(journal, now).is_none() && usable {
-            return Some(self.still_uncertain(journal, now));
+            let next = "it is tried again when the access token has ended";
+            return Some(self.still_uncertain(journal, now, next));
         }
         None
     }
 
-    fn still_uncertain(&self, journal: &Journal, now: Now) -> Error {
+    fn still_uncertain(&self, journal: &Journal, now: Now, next: &str) -> Error {
         let wait = self.uncertain_wait(journal, now);
         Error::unavailable(
-            "an earlier refresh was cut off and its refresh token may be spent; \
-             it is tried again when the access token has ended",
+            alloc::format!(
+                "an earlier refresh was cut off and its refresh token may be spent; {next}"
+            ),
             Some(wait.max(self.cx.policy.backoff_first)),
             true,
         )
@@ -378,8 +380,11 @@ impl Flight {
         if wait.is_zero() {
             return self.write_journal(now, seen);
         }
-        if wait.saturating_add(self.send_budget()) > self.budget_left(now) {
-            let error = self.still_uncertain(&journal, now);
+        // Who took a lapsed lease over waits all the same: nobody after him would know of it.
+        let too_long = !lapsed && rest > self.cx.policy.rest_wait;
+        if too_long || wait.saturating_add(self.send_budget()) > self.budget_left(now) {
+            let next = "it has to rest before it is tried again";
+            let error = self.still_uncertain(&journal, now, next);
             return self.fail(now, error, Some(wait));
         }
         self.sleep(wait, |flight, _| flight.load(Self::after_lease))

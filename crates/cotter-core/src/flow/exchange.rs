@@ -35,7 +35,8 @@ impl Flight {
         // Whether the server can be reached is about to be found out anew.
         seen.record.unreachable = None;
         if self.in_grace(&seen, now) {
-            return self.send(now, seen, true);
+            let pending = seen.record.journal;
+            return self.send(now, seen, pending);
         }
         // Other processes are to know as well that a resource server refused it.
         let access = seen.record.access.as_ref();
@@ -48,12 +49,12 @@ impl Flight {
         let mark = rejected != seen.record.rejected;
         let rotates = self.cx.rotates(&seen.record);
         if !rotates && !mark {
-            return self.send(now, seen, false);
+            return self.send(now, seen, None);
         }
-        let pending = seen.record.journal.is_some();
+        let pending = seen.record.journal;
         seen.record.rejected = rejected;
         if rotates {
-            let attempt = seen.record.journal.map_or(0, |journal| journal.attempt);
+            let attempt = pending.map_or(0, |journal| journal.attempt);
             seen.record.journal = Some(Journal {
                 attempted_at: now.wall,
                 boot: now.boot,
@@ -105,7 +106,7 @@ impl Flight {
     fn was_journaled(
         mut self: Box<Self>,
         mut seen: Box<Seen>,
-        pending: bool,
+        pending: Option<Journal>,
         error: StoreError,
     ) -> Step<Outcome> {
         let new = seen.revision.next();
@@ -122,8 +123,13 @@ impl Flight {
         ))
     }
 
-    /// Sends the refresh token; `pending` if it may have been spent before.
-    pub(super) fn send(self: Box<Self>, now: Now, seen: Box<Seen>, pending: bool) -> Step<Outcome> {
+    /// Sends the refresh token; `pending` notes that it may have been spent before.
+    pub(super) fn send(
+        self: Box<Self>,
+        now: Now,
+        seen: Box<Seen>,
+        pending: Option<Journal>,
+    ) -> Step<Outcome> {
         let Some(refresh) = &seen.record.refresh else {
             return self.fail(now, Error::sign_in_required(SignInReason::NoRefreshToken), None);
         };
@@ -156,13 +162,13 @@ impl Flight {
         mut self: Box<Self>,
         pause: Duration,
         seen: Box<Seen>,
-        pending: bool,
+        pending: Option<Journal>,
         error: Error,
     ) -> Step<Outcome> {
         self.tries = self.tries.saturating_add(1);
         let has_grace = matches!(self.cx.provider.rotation(), Rotation::Grace(_));
         self.sleep(pause, move |flight, now| {
-            if pending && has_grace && !flight.in_grace(&seen, now) {
+            if pending.is_some() && has_grace && !flight.in_grace(&seen, now) {
                 return flight.stays_uncertain(now, error);
             }
             flight.send(now, seen, pending)
@@ -180,7 +186,7 @@ impl Flight {
         self: Box<Self>,
         now: Now,
         seen: Box<Seen>,
-        pending: bool,
+        pending: Option<Journal>,
         reply: Result<Response<SecretBytes>, TransportError>,
     ) -> Step<Outcome> {
         let response = match reply {
@@ -219,7 +225,7 @@ impl Flight {
         mut self: Box<Self>,
         now: Now,
         mut seen: Box<Seen>,
-        pending: bool,
+        pending: Option<Journal>,
         error: TransportError,
     ) -> Step<Outcome> {
         if error.is_config() {
@@ -241,7 +247,7 @@ impl Flight {
         mut self: Box<Self>,
         now: Now,
         seen: Box<Seen>,
-        pending: bool,
+        pending: Option<Journal>,
         said: ServerSaid,
         retry_after: Option<Duration>,
     ) -> Step<Outcome> {
@@ -268,13 +274,13 @@ impl Flight {
         self: Box<Self>,
         now: Now,
         mut seen: Box<Seen>,
-        pending: bool,
+        pending: Option<Journal>,
         error: Error,
         pause: Duration,
     ) -> Step<Outcome> {
-        // An earlier attempt with the same token stays open.
-        let cleared = !pending && seen.record.journal.take().is_some();
-        if !cleared && seen.record.unreachable.is_none() {
+        // An earlier attempt with the same token stays open, as it was: nothing was added to it.
+        let noted = core::mem::replace(&mut seen.record.journal, pending);
+        if noted == pending && seen.record.unreachable.is_none() {
             return self.fail(now, error, Some(pause));
         }
         self.save(seen, move |mut flight, now, seen, answer| {
@@ -295,7 +301,8 @@ impl Flight {
         let pause = error.retry_after().map_or(own, |asked| asked.max(own));
         let fits = pause < self.budget_left(now);
         if left.is_some_and(|left| pause < left) && fits {
-            return self.send_again(pause, seen, true, error);
+            let pending = seen.record.journal;
+            return self.send_again(pause, seen, pending, error);
         }
         self.stays_uncertain(now, error)
     }
@@ -311,7 +318,7 @@ impl Flight {
         self: Box<Self>,
         now: Now,
         seen: Box<Seen>,
-        pending: bool,
+        pending: Option<Journal>,
         said: ServerSaid,
     ) -> Step<Outcome> {
         let Some(sent) = Self::fingerprint(&seen) else { return self.start_over(now) };
@@ -347,11 +354,11 @@ impl Flight {
         now: Now,
         mut seen: Box<Seen>,
         sent: Fingerprint,
-        pending: bool,
+        pending: Option<Journal>,
         said: ServerSaid,
     ) -> Step<Outcome> {
         let earlier = seen.record.refusal.as_ref().filter(|refusal| refusal.token == sent);
-        let rotation_lost = earlier.map_or(pending, |refusal| refusal.rotation_lost);
+        let rotation_lost = earlier.map_or(pending.is_some(), |refusal| refusal.rotation_lost);
         let count = earlier.map_or(0, |refusal| refusal.count);
         let code = said.code.clone().filter(|code| !code.is_empty());
         seen.record.refusal = Some(Refusal {
