@@ -263,8 +263,7 @@ fn rule_21_a_lease_that_comes_too_late_for_its_thread_is_given_back() {
     assert_eq!(server.count(), 0);
     gate.open();
     server.reply(200, r#"{"access_token":"at-2","refresh_token":"rt-2","expires_in":3600}"#);
-    let refreshing = session.clone();
-    assert_eq!(in_time(move || refreshing.refresh()).unwrap().expose(), "at-2");
+    assert_eq!(in_time(move || session.refresh()).unwrap().expose(), "at-2");
     assert_eq!(store.count(Op::TryLease), 2);
 }
 

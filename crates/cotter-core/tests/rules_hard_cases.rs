@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use cotter_core::flow::Outcome;
 use cotter_core::{
-    AccessToken, ErrorKind, Event, Fingerprint, Goal, Policy, Provider, Rotation, SignInReason, Step,
-    StoreErrorKind, Verdict,
+    AccessToken, ErrorKind, Event, Fingerprint, Goal, Policy, Provider, Rotation, SignInReason,
+    Step, StoreErrorKind, Verdict,
 };
 use support::{
     GRACE, Process, Reply, Saving, World, expired, grant, is_uncertain, reason, refusal, set, stale,

@@ -358,7 +358,8 @@ impl Flight {
         said: ServerSaid,
     ) -> Step<Outcome> {
         let earlier = seen.record.refusal.as_ref().filter(|refusal| refusal.token == sent);
-        let rotation_lost = earlier.map_or(pending.is_some(), |refusal| refusal.rotation_lost);
+        let rotation_lost =
+            earlier.map_or_else(|| pending.is_some(), |refusal| refusal.rotation_lost);
         let count = earlier.map_or(0, |refusal| refusal.count);
         let code = said.code.clone().filter(|code| !code.is_empty());
         seen.record.refusal = Some(Refusal {
