@@ -3,6 +3,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Instant;
 
 use cotter::blocking::{Keeper, Session};
@@ -23,6 +24,9 @@ use crate::stores::{self, Opened, Place, Store};
 /// What looking up a name may take, and connecting after it: an offline machine is told within five
 /// seconds that it is.
 pub(crate) const CONNECT: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether a token has rested.
+const POLL: Duration = Duration::from_millis(500);
 
 /// A request that failed to leave after this long is not worth a second try.
 const QUICK: Duration = Duration::from_millis(700);
@@ -90,10 +94,39 @@ impl<'a> World<'a> {
         };
         Ok(Keeper::builder(provider)
             .store(store)
-            .transport(Lazy::new(self.settings.timeout, Arc::clone(&self.progress)))
+            .transport(Lazy {
+                watch: Some(Arc::clone(&self.watch)),
+                ..Lazy::new(self.settings.timeout, Arc::clone(&self.progress))
+            })
             .policy(self.settings.policy())
             .observer(Watching(Arc::clone(&self.watch)))
             .build()?)
+    }
+
+    /// What `ask` gives. Where nothing but the rest of a token that may be spent stands in its way,
+    /// and the server answers, the rest is waited for: an offline machine is told at once.
+    pub(crate) fn rested<T>(&self, ask: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
+        let resting = |answer: &Result<T, Failure>| {
+            let uncertain = answer.as_ref().err().is_some_and(|why| why.code == Code::Uncertain);
+            uncertain && !self.watch.asked.load(Ordering::Relaxed)
+        };
+        let mut answer = ask();
+        if resting(&answer) && self.is_reachable()? {
+            self.progress.say("waiting until an exchange that broke off must be over");
+            let end = Instant::now() + self.settings.timeout.saturating_add(POLL);
+            while resting(&answer) && Instant::now() < end {
+                thread::sleep(POLL);
+                answer = ask();
+            }
+        }
+        answer
+    }
+
+    /// Whether the server answers a plain GET of its keys.
+    fn is_reachable(&self) -> Result<bool, Failure> {
+        let Some(request) = self.settings.provider()?.jwks_request() else { return Ok(false) };
+        let client = Lazy::new(CONNECT, Arc::clone(&self.progress));
+        Ok(client.send(request, CONNECT.min(self.settings.timeout)).is_ok())
     }
 
     /// Does not let go of a set that could not be stored: it is the only one that still works.
@@ -121,6 +154,8 @@ impl<'a> World<'a> {
 /// Remembers what a session has to say beside its answers.
 #[derive(Debug, Default)]
 struct Watch {
+    /// Something was to be sent.
+    asked: AtomicBool,
     unpersisted: AtomicBool,
     shorter: AtomicBool,
 }
@@ -161,11 +196,13 @@ pub(crate) struct Lazy {
     /// Why not, if so.
     unreachable: OnceLock<String>,
     progress: Arc<Progress>,
+    watch: Option<Arc<Watch>>,
 }
 
 impl Lazy {
     pub(crate) const fn new(timeout: Duration, progress: Arc<Progress>) -> Self {
-        Self { timeout, client: OnceLock::new(), unreachable: OnceLock::new(), progress }
+        let unreachable = OnceLock::new();
+        Self { timeout, client: OnceLock::new(), unreachable, progress, watch: None }
     }
 }
 
@@ -175,6 +212,9 @@ impl BlockingTransport for Lazy {
         request: Request<SecretBytes>,
         timeout: Duration,
     ) -> Result<Response<SecretBytes>, TransportError> {
+        if let Some(watch) = &self.watch {
+            watch.asked.store(true, Ordering::Relaxed);
+        }
         if let Some(why) = self.unreachable.get() {
             return Err(TransportError::not_sent(why.clone()));
         }

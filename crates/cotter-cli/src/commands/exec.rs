@@ -17,7 +17,7 @@ pub(super) fn run(settings: &Settings, command: &[OsString]) -> Result<ExitCode,
     };
     let world = World::need(settings)?;
     let session = world.session()?;
-    let granted = token::access(&session);
+    let granted = world.rested(|| token::access(&session));
     world.progress.done();
     // A lost session ends here: behind the other program's exit code nobody would hear of it.
     world.make_durable(&session)?;

@@ -33,7 +33,7 @@ pub(super) fn run(
         output::secret_line(session.refresh_token().map_err(without_refresh_token)?.expose())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let granted = grant(&session, which, min_ttl, force);
+    let granted = world.rested(|| grant(&session, which, min_ttl, force));
     world.progress.done();
     // A token is good whether or not it could be stored; that it could not is said all the same.
     let durable = world.make_durable(&session);
