@@ -157,8 +157,16 @@ impl Report {
                 let what = format!(
                     "a refresh of {since} was cut off; whether the server did it is unknown"
                 );
-                let hint = "nothing now: it is tried again when the access token has ended; \
-                            if the server then refuses, sign in again";
+                let hint = match status.state {
+                    State::Fresh | State::Stale => {
+                        "nothing now: it is tried again when the access token has ended; \
+                         if the server then refuses, sign in again"
+                    }
+                    _ => {
+                        "the next `cotter token` tries it again, once that exchange must be over; \
+                         if the server then refuses, sign in again"
+                    }
+                };
                 self.note("rotation", what, hint);
             }
         } else {
