@@ -77,6 +77,14 @@ impl World {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
+    /// The next exchange hangs until the gate is open, and is answered by set `n`.
+    fn grants_late(&self, n: u32) -> Gate {
+        let gate = Gate::new();
+        self.server.hang_until(&gate);
+        self.server.reply(200, set(n));
+        gate
+    }
+
     /// The next answer holds set `n`, and from its arrival on the store takes nothing.
     fn grants_into_a_full_store(&self, n: u32) {
         let store = Arc::clone(&self.store);
@@ -223,9 +231,7 @@ async fn rule_05_who_is_signed_out_during_the_first_flight_hears_of_a_sign_out()
     world.pass(3601);
     // Another process: it has seen nothing of this session yet.
     let session = world.keeper().session("ada").unwrap();
-    let gate = Gate::new();
-    world.server.hang_until(&gate);
-    world.server.reply(200, set(2));
+    let gate = world.grants_late(2);
     let waiting = tokio::spawn({
         let session = session.clone();
         async move { session.access_token().await }
@@ -243,9 +249,7 @@ async fn rule_05_a_sign_in_during_a_forced_refresh_keeps_its_refresh_token() {
     let world = World::new();
     let session = world.keeper().session("ada").unwrap();
     session.sign_in(tokens(1)).await.unwrap();
-    let gate = Gate::new();
-    world.server.hang_until(&gate);
-    world.server.reply(200, set(2));
+    let gate = world.grants_late(2);
     let waiting = tokio::spawn({
         let session = session.clone();
         async move { session.refresh().await }
@@ -264,9 +268,7 @@ fn rule_05_a_sign_in_during_a_forced_refresh_of_threads_keeps_its_refresh_token(
     let world = World::new();
     let session = world.threads().session("ada").unwrap();
     session.sign_in(tokens(1)).unwrap();
-    let gate = Gate::new();
-    world.server.hang_until(&gate);
-    world.server.reply(200, set(2));
+    let gate = world.grants_late(2);
     std::thread::scope(|scope| {
         let leader = scope.spawn(|| session.refresh());
         while world.server.count() == 0 {
@@ -444,9 +446,7 @@ fn rule_19_a_flight_whose_runtime_nobody_polls_is_not_waited_for_without_end() {
     let parked = lone_runtime();
     parked.block_on(session.sign_in(tokens(1))).unwrap();
     world.pass(3601);
-    let gate = Gate::new();
-    world.server.hang_until(&gate);
-    world.server.reply(200, set(2));
+    let gate = world.grants_late(2);
     parked.block_on(async {
         let access = session.access_token();
         assert!(tokio::time::timeout(Duration::from_millis(20), access).await.is_err());
@@ -477,9 +477,7 @@ async fn rule_18_who_comes_during_the_first_flight_of_a_process_gets_what_is_usa
     world.pass(3560);
     // Another process: it has seen nothing of this session yet.
     let session = world.keeper().session("ada").unwrap();
-    let gate = Gate::new();
-    world.server.hang_until(&gate);
-    world.server.reply(200, set(2));
+    let gate = world.grants_late(2);
     let first = tokio::spawn({
         let session = session.clone();
         async move { session.access_token().await }
@@ -537,9 +535,7 @@ fn rule_19_a_flight_that_hangs_keeps_nobody_elses_tokens_from_being_stored() {
         world.grants_into_a_full_store(12);
         grace.access_token().unwrap();
         world.store.heal();
-        let gate = Gate::new();
-        world.server.hang_until(&gate);
-        world.server.reply(200, set(2));
+        let gate = world.grants_late(2);
         std::thread::scope(|scope| {
             let flight = scope.spawn(|| ada.access_token());
             while world.server.count() < 2 {
@@ -597,9 +593,7 @@ async fn rule_19_a_shutdown_waits_for_a_flight_that_a_sign_out_has_detached() {
     let world = World::new();
     let session = world.keeper().session("ada").unwrap();
     session.sign_in(tokens(1)).await.unwrap();
-    let gate = Gate::new();
-    world.server.hang_until(&gate);
-    world.server.reply(200, set(2));
+    let gate = world.grants_late(2);
     let refresh = tokio::spawn({
         let session = session.clone();
         async move { session.refresh().await }
@@ -619,9 +613,7 @@ fn rule_19_a_shutdown_waits_for_another_threads_flight_that_a_sign_out_has_detac
     let world = World::new();
     let session = world.threads().session("ada").unwrap();
     session.sign_in(tokens(1)).unwrap();
-    let gate = Gate::new();
-    world.server.hang_until(&gate);
-    world.server.reply(200, set(2));
+    let gate = world.grants_late(2);
     std::thread::scope(|scope| {
         let refresh = scope.spawn(|| session.refresh());
         gate.until_reached();

@@ -405,10 +405,9 @@ fn timed<T>(parts: (Option<T>, Option<Life>)) -> Option<Option<Timed<T>>> {
 }
 
 fn life_bytes(life: &Life) -> [u8; 48] {
+    let (wall, boot, boot_id) = (life.received_at, life.received_boot, life.boot_id);
     let mut out = [0; 48];
-    out[..8].copy_from_slice(&life.received_at.as_unix_millis().to_be_bytes());
-    out[8..16].copy_from_slice(&life.received_boot.as_millis().to_be_bytes());
-    out[16..32].copy_from_slice(life.boot_id.as_bytes());
+    out[..32].copy_from_slice(&moment_bytes(&Now { wall, boot, boot_id }));
     out[32..40].copy_from_slice(&life.ends_at.as_unix_millis().to_be_bytes());
     let total = u64::try_from(life.total.as_millis()).unwrap_or(u64::MAX);
     out[40..].copy_from_slice(&total.to_be_bytes());
@@ -417,34 +416,36 @@ fn life_bytes(life: &Life) -> [u8; 48] {
 
 fn read_life(value: &[u8]) -> Option<Life> {
     let value: &[u8; 48] = value.try_into().ok()?;
+    let received = read_moment(&part::<32>(value, 0)?)?;
     Some(Life {
-        received_at: Timestamp::from_unix_millis(i64::from_be_bytes(part(value, 0)?)),
-        received_boot: BootTime::from_millis(u64::from_be_bytes(part(value, 8)?)),
-        boot_id: BootId::from_bytes(part(value, 16)?),
+        received_at: received.wall,
+        received_boot: received.boot,
+        boot_id: received.boot_id,
         ends_at: Timestamp::from_unix_millis(i64::from_be_bytes(part(value, 32)?)),
         total: Duration::from_millis(u64::from_be_bytes(part(value, 40)?)),
     })
 }
 
 fn journal_bytes(journal: &Journal) -> [u8; 36] {
+    let (wall, boot, boot_id) = (journal.attempted_at, journal.boot, journal.boot_id);
     let mut out = [0; 36];
-    out[..8].copy_from_slice(&journal.attempted_at.as_unix_millis().to_be_bytes());
-    out[8..16].copy_from_slice(&journal.boot.as_millis().to_be_bytes());
-    out[16..32].copy_from_slice(journal.boot_id.as_bytes());
+    out[..32].copy_from_slice(&moment_bytes(&Now { wall, boot, boot_id }));
     out[32..].copy_from_slice(&journal.attempt.to_be_bytes());
     out
 }
 
 fn read_journal(value: &[u8]) -> Option<Journal> {
     let value: &[u8; 36] = value.try_into().ok()?;
+    let attempted = read_moment(&part::<32>(value, 0)?)?;
     Some(Journal {
-        attempted_at: Timestamp::from_unix_millis(i64::from_be_bytes(part(value, 0)?)),
-        boot: BootTime::from_millis(u64::from_be_bytes(part(value, 8)?)),
-        boot_id: BootId::from_bytes(part(value, 16)?),
+        attempted_at: attempted.wall,
+        boot: attempted.boot,
+        boot_id: attempted.boot_id,
         attempt: u32::from_be_bytes(part(value, 32)?),
     })
 }
 
+/// How every moment of a record begins, and a moment by itself: 32 bytes.
 fn moment_bytes(moment: &Now) -> [u8; 32] {
     let mut out = [0; 32];
     out[..8].copy_from_slice(&moment.wall.as_unix_millis().to_be_bytes());
