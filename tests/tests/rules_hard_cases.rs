@@ -7,6 +7,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cotter::core::{Handed, Step, Verified};
 use cotter::store::Memory;
 use cotter::{
@@ -470,24 +472,86 @@ fn rule_19_a_flight_whose_runtime_nobody_polls_is_not_waited_for_without_end() {
     assert_eq!(world.server.count(), 1);
 }
 
-#[tokio::test]
-async fn rule_18_who_comes_during_the_first_flight_of_a_process_gets_what_is_usable() {
+/// A process that has seen nothing of the session yet, whose stored token is due but usable; its first
+/// look takes until the gate opens. The answer is its ID token, too.
+async fn cold() -> (World, Gate, String) {
     let world = World::on(Memory::shared_with_clock);
-    world.keeper().session("ada").unwrap().sign_in(tokens(1)).await.unwrap();
+    let end = cotter::Clock::now(&world.clock).wall.as_unix_seconds() + 3600;
+    let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"aud":"client","exp":{end}}}"#));
+    let id = format!("{}.{claims}.c2ln", URL_SAFE_NO_PAD.encode("{}"));
+    let tokens = set(1).replace("it-1", &id).parse().unwrap();
+    world.keeper().session("ada").unwrap().sign_in(tokens).await.unwrap();
     world.pass(3560);
-    // Another process: it has seen nothing of this session yet.
+    let look = Gate::new();
+    world.store.on_next(Op::Load, Fault::HangBefore(look.clone()));
+    (world, look, id)
+}
+
+#[tokio::test]
+async fn rule_18_who_comes_before_the_first_look_of_a_process_waits_for_no_exchange() {
+    let (world, look, id_token) = cold().await;
     let session = world.keeper().session("ada").unwrap();
     let gate = world.grants_late(2);
-    let first = tokio::spawn({
+    let access: Vec<_> = (0..3)
+        .map(|_| {
+            let session = session.clone();
+            tokio::spawn(async move { session.access_token().await })
+        })
+        .collect();
+    let id = tokio::spawn({
         let session = session.clone();
-        async move { session.access_token().await }
+        async move { session.id_token().await }
     });
-    until(|| world.server.count() == 1).await;
+    let forced = tokio::spawn({
+        let session = session.clone();
+        async move { session.access_token_valid_for(Duration::from_secs(600)).await }
+    });
+    until(|| world.store.count(Op::Load) == 2 && session.is_refreshing()).await;
+    look.open();
+    for call in access {
+        let served = tokio::time::timeout(Duration::from_secs(5), call).await;
+        assert_eq!(served.expect("it waits for the exchange").unwrap().unwrap().expose(), "at-1");
+    }
+    let served = tokio::time::timeout(Duration::from_secs(5), id).await;
+    assert_eq!(served.expect("it waits for the exchange").unwrap().unwrap().expose(), id_token);
     assert_eq!(session.cached_access_token(), Some(AccessToken::new("at-1")));
-    let second = tokio::time::timeout(Duration::from_secs(5), session.access_token()).await;
+    assert!(!forced.is_finished(), "what is there does not last as long as that");
     gate.open();
-    assert_eq!(second.unwrap().unwrap().expose(), "at-1");
-    assert_eq!(first.await.unwrap().unwrap().expose(), "at-2");
+    assert_eq!(forced.await.unwrap().unwrap().expose(), "at-2");
+    assert_eq!(world.server.count(), 1);
+}
+
+#[test]
+fn rule_18_threads_that_come_before_the_first_look_wait_for_no_exchange() {
+    let runtime = lone_runtime();
+    let (world, look, _) = runtime.block_on(cold());
+    let keeper = world.threads();
+    let session = || keeper.session("ada").unwrap();
+    let gate = world.grants_late(2);
+    std::thread::scope(|scope| {
+        let leader = scope.spawn(|| session().access_token());
+        while world.store.count(Op::Load) < 2 {
+            std::thread::yield_now();
+        }
+        let (served, follower) = std::sync::mpsc::channel();
+        for _ in 0..3 {
+            let (served, session) = (served.clone(), session());
+            scope.spawn(move || served.send(session.access_token().unwrap()));
+        }
+        // They join the flight, or come when it has shown what is there: neither waits.
+        std::thread::sleep(Duration::from_millis(20));
+        look.open();
+        for _ in 0..3 {
+            let token = follower.recv_timeout(Duration::from_secs(5));
+            if token.is_err() {
+                gate.open();
+            }
+            assert_eq!(token.expect("it waits for the exchange").expose(), "at-1");
+        }
+        assert!(!leader.is_finished());
+        gate.open();
+        assert_eq!(leader.join().unwrap().unwrap().expose(), "at-2");
+    });
     assert_eq!(world.server.count(), 1);
 }
 

@@ -164,6 +164,11 @@ impl View {
         self.freshness(Want::Access, boot) != Freshness::Expired
     }
 
+    /// Whether any token may still be handed out.
+    pub(crate) fn has_usable_token(&self, boot: BootTime) -> bool {
+        self.has_usable_access(boot) || self.freshness(Want::Id, boot) != Freshness::Expired
+    }
+
     /// Whether this view is all that `goal` asks for.
     #[must_use]
     pub fn meets(&self, goal: &Goal, boot: BootTime) -> bool {

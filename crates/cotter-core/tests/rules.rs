@@ -9,9 +9,10 @@ mod support;
 
 use core::time::Duration;
 
+use cotter_core::flow::{self, SignIn};
 use cotter_core::{
-    AccessToken, ErrorKind, Event, Goal, OAuthToken, Rotation, SignInReason, StoreErrorKind,
-    Verdict,
+    AccessToken, ErrorKind, Event, Goal, Lineage, OAuthToken, Rotation, SignInReason,
+    StoreErrorKind, Verdict,
 };
 use support::{
     GRACE, Process, Reply, Saving, World, expired, grant, is_uncertain, reason, refusal, set, stale,
@@ -289,6 +290,24 @@ fn rule_13_sign_in_and_sign_out_take_no_lease() {
     assert_eq!(world.told(), "Load, Remove, Publish, Done");
     assert_eq!(world.lease, Some(99));
     assert!(!process.sign_out(&mut world).unwrap().was_signed_in);
+}
+
+#[test]
+fn rule_13_a_record_that_cannot_be_opened_is_replaced_by_a_sign_in_and_removed_by_a_sign_out() {
+    for (kind, goes) in [
+        (StoreErrorKind::Damaged, true),
+        (StoreErrorKind::KeyWrong, true),
+        (StoreErrorKind::TooNew, false),
+    ] {
+        let (mut world, process) = expired(Rotation::Strict);
+        world.unreadable = Some(kind);
+        let new = SignIn { tokens: set("b1", "s1"), lineage: Lineage::from_bytes([2; 16]) };
+        let outcome = world.drive(flow::sign_in(process.context(), new, world.now()));
+        assert_eq!(outcome.result.is_ok(), goes, "{kind:?}");
+        assert_eq!(world.stored_refresh(), if goes { "s1" } else { "r1" });
+        assert_eq!(process.sign_out(&mut world).is_ok(), goes, "{kind:?}");
+        assert_eq!(world.record.is_none(), goes, "{kind:?}");
+    }
 }
 
 #[test]

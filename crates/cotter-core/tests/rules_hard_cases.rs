@@ -635,6 +635,28 @@ fn rule_18_who_waited_while_the_server_was_out_of_reach_does_not_try_for_himself
 }
 
 #[test]
+fn rule_18_what_others_have_brought_is_taken_over_even_if_it_is_due_already() {
+    let short = |access: &str, refresh: &str| {
+        let set = r#"{"access_token":"A","refresh_token":"R","expires_in":8}"#;
+        Reply::Body(200, set.replace('A', access).replace('R', refresh))
+    };
+    for (goal, sent) in [(Goal::access(), 1), (Goal::access_for(Duration::from_secs(60)), 2)] {
+        let (mut world, mut process) = expired(Rotation::Strict);
+        let (mut other, step) = (Process::new(Rotation::Strict), process.begin(&world, goal));
+        // This one has looked, and is about to ask for the lease; the other one was faster.
+        let step = world.once(step).unwrap_err();
+        world.replies.push_back(short("a2", "r2"));
+        assert_eq!(other.acquire(&mut world, Goal::access()).unwrap(), "a2");
+        world.seconds(5);
+        world.replies.push_back(grant("a3", "r3"));
+        let outcome = world.drive(step);
+        let served = process.take(outcome).unwrap();
+        assert_eq!((world.sent.len(), served.as_str()), (sent, ["a2", "a3"][sent - 1]));
+        assert!(world.lease.is_none());
+    }
+}
+
+#[test]
 fn rule_18_the_wait_for_a_store_counts_as_one_for_its_lease() {
     let (mut world, _) = expired(Rotation::Strict);
     let _ = out_of_reach(&mut world, Rotation::Strict, &Goal::access());

@@ -18,6 +18,8 @@ pub(crate) trait Flight: core::fmt::Debug {
     fn generation(&self) -> u64;
     /// A sign-in or a sign-out took its place: whoever waits for it is to judge anew at once.
     fn detach(&self);
+    /// Something usable is shown before its end: whoever can use that need not wait.
+    fn stir(&self);
 }
 
 #[derive(Debug)]
@@ -268,16 +270,27 @@ impl<F: Flight> Entry<F> {
     /// from an earlier generation, is not.
     pub(crate) fn publish(&self, generation: u64, publication: &Publication) {
         let state = self.lock();
-        if state.generation == generation {
-            self.show(&state, publication);
+        if state.generation != generation {
+            return;
         }
+        self.show(&state, publication);
+        let flight = state.flight.clone();
+        drop(state);
+        if let (Publication::Meanwhile(_), Some(flight)) = (publication, flight) {
+            flight.stir();
+        }
+    }
+
+    /// Whether what is shown may answer `goal`.
+    pub(crate) fn serves(&self, goal: &Goal, boot: BootTime) -> bool {
+        self.view.load().as_ref().is_some_and(|view| view.serves(goal, boot))
     }
 
     /// Caller holds the lock.
     fn show(&self, state: &State<F>, publication: &Publication) {
         match publication {
             Publication::Absent(_) => self.view.store(None),
-            Publication::Signed(view) => {
+            Publication::Signed(view) | Publication::Meanwhile(view) => {
                 let view = &state.without_rejected(Arc::clone(view));
                 let shown = self.view.load();
                 let newer = shown.as_ref().is_some_and(|shown| {
@@ -359,7 +372,9 @@ impl<F: Flight> Entry<F> {
         state.looking = false;
         match publication {
             // A lineage of its own: whatever was shown before does not compare.
-            Publication::Signed(view) => self.view.store(Some(Arc::clone(view))),
+            Publication::Signed(view) | Publication::Meanwhile(view) => {
+                self.view.store(Some(Arc::clone(view)));
+            }
             Publication::Absent(_) => self.view.store(None),
         }
         state.memory = memory;

@@ -14,6 +14,7 @@ use crate::entry::{Entry, Landed, Ticket};
 use crate::keeper::Shared;
 use crate::observer::tell;
 
+/// How a flight ended, if it has.
 type Landing = Option<Result<Arc<View>, Error>>;
 
 /// A flight that callers can wait for.
@@ -36,6 +37,10 @@ impl crate::entry::Flight for Flight {
     fn detach(&self) {
         self.landing.send_replace(Some(Err(cut_off())));
     }
+
+    fn stir(&self) {
+        self.landing.send_modify(|_| ());
+    }
 }
 
 impl Flight {
@@ -43,20 +48,24 @@ impl Flight {
         Self { goal, generation, landing: watch::Sender::new(None) }
     }
 
-    /// Waits for the end, which everyone gets alike.
-    pub(crate) async fn landed(&self) -> Result<Arc<View>, Error> {
+    /// Waits for the end, which everyone gets alike, or until `served`: then the answer is `None`.
+    pub(crate) async fn landed_or(&self, served: impl Fn() -> bool) -> Landing {
         let mut landing = self.landing.subscribe();
-        // The sender lives in `self`, so the only end is a landing.
-        match landing.wait_for(Option::is_some).await {
-            Ok(result) => result.clone().unwrap_or_else(|| Err(cut_off())),
-            Err(_) => Err(cut_off()),
+        // The sender lives in `self`, so the channel cannot close.
+        match landing.wait_for(|landing| landing.is_some() || served()).await {
+            Ok(landing) => landing.clone(),
+            Err(_) => Some(Err(cut_off())),
         }
     }
 
     /// The same, but no longer than until `end`: a flight that its runtime no longer polls ends when
     /// somebody polls that again, which may be never.
-    pub(crate) async fn landed_by(&self, end: Instant) -> Result<Result<Arc<View>, Error>, Error> {
-        tokio::time::timeout_at(end, self.landed()).await.map_err(|_| {
+    pub(crate) async fn landed_by(
+        &self,
+        end: Instant,
+        served: impl Fn() -> bool,
+    ) -> Result<Landing, Error> {
+        tokio::time::timeout_at(end, self.landed_or(served)).await.map_err(|_| {
             Error::unavailable("the refresh of another task took too long", None, false)
         })
     }

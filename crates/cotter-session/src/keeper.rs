@@ -165,10 +165,10 @@ pub(crate) async fn shut_down(
         for entry in entries {
             loop {
                 if let Some(flight) = entry.flight() {
-                    let _ = flight.landed().await;
+                    let _ = flight.landed_or(|| false).await;
                 } else if let Some((flight, ticket)) = entry.lead_keeping(Flight::new) {
                     flight::start(shared, entry, Arc::clone(&flight), ticket);
-                    let _ = flight.landed().await;
+                    let _ = flight.landed_or(|| false).await;
                     shared.world.sleeper.sleep(Duration::from_millis(50)).await;
                 } else if entry.is_working() {
                     // Nobody is told when a sign-in ends, or a flight that one has detached.

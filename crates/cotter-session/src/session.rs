@@ -127,7 +127,8 @@ impl Session {
     /// An access token that is valid now, refreshed if it had to be.
     ///
     /// A fresh one costs a look at the clock. One inside its early window is handed out while
-    /// somebody refreshes it in the background.
+    /// somebody refreshes it in the background; a program that is about to end calls
+    /// [`shutdown`](Self::shutdown), or that refresh is cut off with its runtime.
     ///
     /// # Errors
     /// `SignInRequired` if nobody is signed in or the server refused; `Unavailable` if it cannot be
@@ -275,13 +276,14 @@ impl Session {
         runtime()?;
         let generation = self.entry.generation();
         let end = clock::task_deadline(self.shared.patience());
+        let now = || self.shared.world.clock.boot();
         for _ in 0..ROUNDS {
             // Signed in meanwhile: the new sign-in's token is the answer, without an exchange.
             if goal.force == Force::Now && !self.entry.is_current(generation) {
                 goal.force = Force::No;
             }
-            let boot = self.shared.world.clock.boot();
-            let flight = match self.entry.turn(&goal, boot, Flight::new) {
+            let served = || self.entry.serves(&goal, now());
+            let flight = match self.entry.turn(&goal, now(), Flight::new) {
                 Turn::Serve(view) => {
                     if view.unpersisted {
                         // The runtime whose task was to store it may be gone (rule 1).
@@ -297,7 +299,7 @@ impl Session {
                     continue;
                 }
                 Turn::After(flight) => {
-                    let _ = flight.landed_by(end).await?;
+                    let _ = flight.landed_by(end, served).await?;
                     continue;
                 }
                 Turn::Join(flight) => flight,
@@ -309,7 +311,8 @@ impl Session {
                     }
                 }
             };
-            let result = flight.landed_by(end).await?;
+            // Served while the flight goes on: the next round hands that out (rule 18).
+            let Some(result) = flight.landed_by(end, served).await? else { continue };
             if self.entry.answers(&*flight, &goal, &result) {
                 return result;
             }

@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::policy::Dice;
 use crate::provider::{Rotation, Unfit};
 use crate::record::{Fingerprint, Journal, Record};
-use crate::revision::{Lineage, Revision};
+use crate::revision::Revision;
 use crate::step::{Ask, GiveLease, Step, TakeLease};
 use crate::store::{Holder, Lease, LeaseAnswer, Loaded, StoreError, StoreErrorKind, Swap};
 use crate::time::{BootTime, Now};
@@ -77,8 +77,8 @@ pub(super) struct Flight {
     pub(super) events: Vec<Event>,
     /// How often the record changed under this flight.
     pub(super) rounds: u32,
-    /// The lineage that this flight found first.
-    pub(super) lineage: Option<Lineage>,
+    /// What this flight found first.
+    pub(super) found: Option<Arc<View>>,
     /// How often this flight has asked for the lease.
     pub(super) polls: u32,
     /// How often the request certainly was not sent, or answered unspent.
@@ -118,7 +118,7 @@ impl Flight {
             leased_at: now.boot,
             events: Vec::new(),
             rounds: 0,
-            lineage: None,
+            found: None,
             polls: 0,
             tries: 0,
             looking: false,
@@ -141,19 +141,18 @@ impl Flight {
     }
 
     pub(super) fn before_lease(self: Box<Self>, now: Now, loaded: Option<Loaded>) -> Step<Outcome> {
-        let cold = self.view.is_none();
+        let shown = self.view.as_ref().map(|view| view.revision);
         match self.look(now, loaded) {
-            Continue((flight, _)) if cold => flight.show_what_is_usable(now),
-            Continue((flight, _)) => flight.go_for_the_lease(),
+            Continue((flight, seen)) if shown == Some(seen.revision) => flight.go_for_the_lease(),
+            Continue((flight, _)) => flight.show_what_is_usable(now),
             Break(step) => step,
         }
     }
 
-    /// Nobody has seen this session yet: what stands there serves whoever comes during the exchange
-    /// (rule 18).
+    /// Nobody here has seen this yet: who can use it need not wait for the exchange (rule 18).
     fn show_what_is_usable(self: Box<Self>, now: Now) -> Step<Outcome> {
-        match self.view.clone().filter(|view| view.has_usable_access(now.boot)) {
-            Some(view) => Step::Publish(Ask::new(Publication::Signed(view), move |_, ()| {
+        match self.view.clone().filter(|view| view.has_usable_token(now.boot)) {
+            Some(view) => Step::Publish(Ask::new(Publication::Meanwhile(view), move |_, ()| {
                 self.go_for_the_lease()
             })),
             None => self.go_for_the_lease(),
@@ -208,7 +207,7 @@ impl Flight {
             return Continue((self, Box::new(Seen { record, revision })));
         }
         let goal_met = self.view.as_ref().is_some_and(|view| view.meets(&self.goal, now.boot));
-        if goal_met {
+        if goal_met || self.others_refreshed(now) {
             return Break(self.satisfied(now));
         }
         if let Some(error) =
@@ -237,11 +236,19 @@ impl Flight {
 
     /// Signed in meanwhile: who wanted an exchange of the old tokens is answered by the new ones, and
     /// their refresh token is not spent for him.
-    fn give_way_to_a_sign_in(&mut self, found: Revision) {
-        let first = *self.lineage.get_or_insert(found.lineage);
-        if first != found.lineage && self.goal.force == Force::Now {
+    fn give_way_to_a_sign_in(&mut self, revision: Revision) {
+        let found = self.found.as_ref().map(|found| found.revision.lineage);
+        if found.is_some_and(|found| found != revision.lineage) && self.goal.force == Force::Now {
             self.goal.force = Force::No;
         }
+    }
+
+    /// Whether somebody else has brought a token that serves since this flight began: it is taken over
+    /// even if it is due already, or processes whose tokens live for seconds would refresh in turn.
+    fn others_refreshed(&self, now: Now) -> bool {
+        let (Some(found), Some(view)) = (&self.found, &self.view) else { return false };
+        let token = |view: &View| view.access.as_ref().map(|shown| shown.token.clone());
+        token(found) != token(view) && view.serves(&self.goal, now.boot)
     }
 
     /// What stands there cannot be used: a look leaves what is shown, a flight ends.
@@ -289,8 +296,9 @@ impl Flight {
             _ => {}
         }
         self.compare_rejection(record);
-        let view = self.cx.view(record, revision, now, self.memory.rejected);
-        self.view = Some(Arc::new(view));
+        let view = Arc::new(self.cx.view(record, revision, now, self.memory.rejected));
+        self.found.get_or_insert_with(|| Arc::clone(&view));
+        self.view = Some(view);
     }
 
     /// Why no exchange may be tried on this record, whoever asks.

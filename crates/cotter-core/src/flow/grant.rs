@@ -60,7 +60,7 @@ impl Unpersisted {
         flight.started = now.boot;
         flight.began = now;
         flight.rounds = 0;
-        flight.lineage = None;
+        flight.found = None;
         flight.events.clear();
         grant.saves = 0;
         grant.resumed = true;

@@ -79,11 +79,11 @@ pub(super) fn check(provider: &Provider, set: &OAuthToken) -> Result<(), Error> 
     })
 }
 
-/// Whether a sign-in may put another record where this one is: what nobody can read any more is
-/// replaced; what another version or key can, is not.
+/// Whether a sign-in may put another record where this one is (rule 13): what cannot be opened here is
+/// replaced, except what a newer version wrote.
 pub(super) fn replaceable(record: Result<SecretBytes, StoreError>) -> Result<(), StoreError> {
     match record.and_then(|bytes| Record::decode(&bytes)) {
-        Err(error) if error.kind() != StoreErrorKind::Damaged => Err(error),
+        Err(error) if error.kind() == StoreErrorKind::TooNew => Err(error),
         _ => Ok(()),
     }
 }

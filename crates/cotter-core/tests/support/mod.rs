@@ -160,7 +160,9 @@ impl Process {
         self.kept = outcome.unpersisted;
         self.events = outcome.events;
         match outcome.publish {
-            Some(flow::Publication::Signed(view)) => self.view = Some(view),
+            Some(flow::Publication::Signed(view) | flow::Publication::Meanwhile(view)) => {
+                self.view = Some(view)
+            }
             Some(flow::Publication::Absent(_)) => self.view = None,
             None => {}
         }
@@ -176,7 +178,7 @@ impl Process {
         self.take(outcome).unwrap();
     }
 
-    pub fn sign_out(&mut self, world: &mut World) -> Result<flow::SignedOut, cotter_core::Error> {
+    pub fn sign_out(&self, world: &mut World) -> Result<flow::SignedOut, cotter_core::Error> {
         let step = flow::sign_out(self.context(), world.now());
         world.drive(step)
     }

@@ -13,6 +13,7 @@ use crate::entry::{Entry, Ticket};
 use crate::observer::tell;
 use crate::sync::{Condvar, Mutex};
 
+/// How a flight ended, if it has.
 type Landing = Option<Result<Arc<View>, Error>>;
 
 /// A flight that other threads can wait for.
@@ -36,6 +37,12 @@ impl crate::entry::Flight for Flight {
     fn detach(&self) {
         self.land(Err(cut_off()));
     }
+
+    fn stir(&self) {
+        // Under the lock: nobody is between his look at what is shown and his wait.
+        let _landing = self.landing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.landed.notify_all();
+    }
 }
 
 fn cut_off() -> Error {
@@ -47,21 +54,25 @@ impl Flight {
         Self { goal, generation, landing: Mutex::new(None), landed: Condvar::new() }
     }
 
-    /// Waits for the end, which everyone gets alike; `patience` bounds the wait.
-    pub(super) fn wait(&self, patience: Duration) -> Result<Arc<View>, Error> {
+    /// Waits for the end, which everyone gets alike, or until `served`: then the answer is `None`.
+    /// `patience` bounds the wait.
+    pub(super) fn wait(&self, patience: Duration, served: impl Fn() -> bool) -> Landing {
         let end = clock::deadline(patience);
         let mut landing = self.landing.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(result) = &*landing {
-                return result.clone();
+                return Some(result.clone());
+            }
+            if served() {
+                return None;
             }
             let left = clock::until(end);
             if left.is_zero() {
-                return Err(Error::unavailable(
+                return Some(Err(Error::unavailable(
                     "another thread's refresh took too long",
                     None,
                     false,
-                ));
+                )));
             }
             landing =
                 self.landed.wait_timeout(landing, left).unwrap_or_else(PoisonError::into_inner).0;

@@ -165,7 +165,7 @@ pub(super) fn shut_down(
         });
         let pause = Duration::from_millis(50).min(clock::until(end));
         match left.iter().find_map(|entry| entry.flight()) {
-            Some(flight) => drop(flight.wait(pause)),
+            Some(flight) => drop(flight.wait(pause, || false)),
             None if left.is_empty() => break,
             None if left.iter().any(|entry| entry.has_kept()) => shared.world.sleeper.sleep(pause),
             // Nobody is told when a sign-in ends, or a flight that one has detached.

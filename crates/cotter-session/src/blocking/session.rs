@@ -263,6 +263,7 @@ impl Session {
             if goal.force == Force::Now && !entry.is_current(generation) {
                 goal.force = Force::No;
             }
+            let served = || entry.serves(&goal, shared.world.clock.boot());
             let flight = match entry.turn(&goal, shared.world.clock.boot(), Flight::new) {
                 Turn::Serve(view) => return Ok(view),
                 Turn::Fail(error) => return Err(error),
@@ -271,11 +272,12 @@ impl Session {
                     continue;
                 }
                 Turn::After(flight) => {
-                    let _ = flight.wait(clock::until(end));
+                    let _ = flight.wait(clock::until(end), served);
                     continue;
                 }
                 Turn::Join(flight) => {
-                    let result = flight.wait(clock::until(end));
+                    // Served while the flight goes on: the next round hands that out (rule 18).
+                    let Some(result) = flight.wait(clock::until(end), served) else { continue };
                     if clock::until(end).is_zero() {
                         return result;
                     }
