@@ -42,6 +42,7 @@
 
 extern crate alloc;
 
+mod address;
 mod claims;
 pub mod device;
 pub mod entropy;
@@ -66,6 +67,7 @@ mod verify;
 mod view;
 pub mod wire;
 
+pub use address::{PlainHttp, check_address, is_loopback};
 pub use claims::{AccessClaims, IdClaims};
 pub use entropy::Entropy;
 pub use error::{Error, ErrorKind, ServerSaid, SignInReason};

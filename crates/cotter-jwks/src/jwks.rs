@@ -1,8 +1,7 @@
-use core::net::IpAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
-use cotter_core::{Clock, Error};
+use cotter_core::{Clock, Error, PlainHttp, check_address};
 use cotter_jwt::RemotePolicy;
 use http::Uri;
 
@@ -33,14 +32,7 @@ impl Jwks {
     /// assert!(Jwks::at("http://www.cotter.app/api/v0/token/jwks").is_err());
     /// ```
     pub fn at(url: &str) -> Result<Self, Error> {
-        let jwks = Self::danger_plain_http_at(url)?;
-        let own = jwks.uri.host().is_some_and(is_loopback);
-        if jwks.uri.scheme_str() == Some("https") || own {
-            return Ok(jwks);
-        }
-        Err(Error::config(
-            "the address of the keys must be https; plain http is for this machine only",
-        ))
+        Self::of(url, PlainHttp::Loopback)
     }
 
     /// The keys at this URL, which may be plain http to another machine: **whoever is on the way
@@ -57,19 +49,14 @@ impl Jwks {
     /// assert!(Jwks::danger_plain_http_at("http://keys.internal:99999/jwks").is_err());
     /// ```
     pub fn danger_plain_http_at(url: &str) -> Result<Self, Error> {
+        Self::of(url, PlainHttp::Anywhere)
+    }
+
+    fn of(url: &str, plain_http: PlainHttp) -> Result<Self, Error> {
         let uri: Uri =
             url.parse().map_err(|_| Error::config("the address of the keys is no URL"))?;
-        let authority = uri.authority().filter(|authority| !authority.host().is_empty());
-        let (Some("https" | "http"), Some(authority)) = (uri.scheme_str(), authority) else {
-            return Err(Error::config("the address of the keys is no absolute http URL"));
-        };
-        if authority.as_str().contains('@') {
-            return Err(Error::config("the address of the keys must not contain a user name"));
-        }
-        let after_host = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
-        if !matches!(after_host, "" | ":") && authority.port_u16().is_none() {
-            return Err(Error::config("the address of the keys has a port that is none"));
-        }
+        check_address(&uri, plain_http)
+            .map_err(|error| Error::config(format!("the keys cannot be fetched: {error}")))?;
         Ok(Self {
             clock: Arc::new(StdClock),
             policy: RemotePolicy::default(),
@@ -106,11 +93,4 @@ impl Jwks {
         self.timeout = timeout;
         self
     }
-}
-
-/// Whether a host is this machine itself, by the rule of the transports.
-fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    bare.eq_ignore_ascii_case("localhost")
-        || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }

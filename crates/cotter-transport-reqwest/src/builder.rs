@@ -4,12 +4,12 @@ use core::fmt;
 use core::time::Duration;
 use std::env;
 
-use cotter_core::Error;
+use cotter_core::{Error, PlainHttp};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy};
 
+use crate::Reqwest;
 use crate::roots::roots;
-use crate::{PlainHttp, Reqwest};
 
 /// Builds a [`Reqwest`].
 ///

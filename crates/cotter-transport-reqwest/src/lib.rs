@@ -33,12 +33,13 @@ mod deadline;
 mod roots;
 
 use core::fmt;
-use core::net::IpAddr;
 use core::time::Duration;
 
 use async_trait::async_trait;
-use cotter_core::{Error, MAX_RESPONSE, SecretBytes, Transport, TransportError};
-use http::{Request, Response, Uri, Version};
+use cotter_core::{
+    Error, MAX_RESPONSE, PlainHttp, SecretBytes, Transport, TransportError, check_address,
+};
+use http::{Request, Response, Version};
 use reqwest::{Client, Url};
 
 use crate::body::Begun;
@@ -50,13 +51,6 @@ use crate::deadline::{Deadline, Late};
 pub struct Reqwest {
     client: Client,
     plain_http: PlainHttp,
-}
-
-/// Where a request may go without TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PlainHttp {
-    Anywhere,
-    Loopback,
 }
 
 impl Reqwest {
@@ -92,7 +86,7 @@ impl Reqwest {
         deadline: Deadline,
     ) -> Result<Response<SecretBytes>, TransportError> {
         let (parts, body) = request.into_parts();
-        check(&parts.uri, self.plain_http)?;
+        check_address(&parts.uri, self.plain_http)?;
         let url = Url::parse(&parts.uri.to_string())
             .map_err(|_| TransportError::config("the address is no URL"))?;
 
@@ -137,30 +131,6 @@ impl fmt::Debug for Reqwest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reqwest").field("plain_http", &self.plain_http).finish_non_exhaustive()
     }
-}
-
-/// Refuses what must not leave this machine; nothing has been sent then.
-fn check(uri: &Uri, plain_http: PlainHttp) -> Result<(), TransportError> {
-    let Some(authority) = uri.authority() else {
-        return Err(TransportError::config("the address names no server"));
-    };
-    if authority.as_str().contains('@') {
-        return Err(TransportError::config("the address must not contain a user name"));
-    }
-    match uri.scheme_str() {
-        Some("https") => Ok(()),
-        Some("http") if plain_http == PlainHttp::Anywhere || is_loopback(authority.host()) => {
-            Ok(())
-        }
-        Some("http") => Err(TransportError::config("plain http is for this machine only")),
-        _ => Err(TransportError::config("the address is neither https nor http")),
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    bare.eq_ignore_ascii_case("localhost")
-        || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// The body, up to the limit, within the deadline that the request carries on.

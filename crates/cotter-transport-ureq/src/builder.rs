@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::env;
 use std::sync::Arc;
 
-use cotter_core::Error;
+use cotter_core::{Error, PlainHttp};
 use http::Uri;
 use ureq::config::AutoHeaderValue;
 use ureq::tls::{TlsConfig, TlsProvider};
@@ -16,7 +16,7 @@ use crate::except::Except;
 use crate::limit::{Begun, Limit};
 use crate::names::Names;
 use crate::roots::roots;
-use crate::{Agents, PlainHttp, Ureq};
+use crate::{Agents, Ureq};
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -37,14 +37,16 @@ mod names;
 mod roots;
 
 use core::fmt;
-use core::net::IpAddr;
 use core::time::Duration;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use cotter_core::{BlockingTransport, Error, MAX_RESPONSE, SecretBytes, TransportError};
+use cotter_core::{
+    BlockingTransport, Error, MAX_RESPONSE, PlainHttp, SecretBytes, TransportError, check_address,
+    is_loopback,
+};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderValue, Method, Request, Response, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, Version};
 use ureq::{Agent, AsSendBody, SendBody};
 
 pub use crate::builder::Builder;
@@ -68,13 +70,6 @@ enum Agents {
     /// One agent for each request: an agent has a cookie jar whenever anybody in the tree switches
     /// ureq's feature `cookies` on, and no setting keeps it empty.
     Settings(Arc<Settings>),
-}
-
-/// Where a request may go without TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PlainHttp {
-    Anywhere,
-    Loopback,
 }
 
 impl Ureq {
@@ -153,7 +148,7 @@ impl Ureq {
         deadline: Deadline,
     ) -> Result<Response<SecretBytes>, TransportError> {
         let (parts, body) = request.into_parts();
-        check(&parts.uri, self.plain_http)?;
+        check_address(&parts.uri, self.plain_http)?;
 
         let mut request = Request::new(());
         let takes_one = [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method);
@@ -208,30 +203,6 @@ impl Read for Watched<'_> {
         self.begun = true;
         self.rest.read(buffer)
     }
-}
-
-/// Refuses what must not leave this machine; nothing has been sent then.
-fn check(uri: &Uri, plain_http: PlainHttp) -> Result<(), TransportError> {
-    let Some(authority) = uri.authority() else {
-        return Err(TransportError::config("the address names no server"));
-    };
-    if authority.as_str().contains('@') {
-        return Err(TransportError::config("the address must not contain a user name"));
-    }
-    match uri.scheme_str() {
-        Some("https") => Ok(()),
-        Some("http") if plain_http == PlainHttp::Anywhere || is_loopback(authority.host()) => {
-            Ok(())
-        }
-        Some("http") => Err(TransportError::config("plain http is for this machine only")),
-        _ => Err(TransportError::config("the address is neither https nor http")),
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    bare.eq_ignore_ascii_case("localhost")
-        || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// The body, up to the limit, within the deadline that the request carries on.

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use crate::address::is_loopback;
 use crate::error::Error;
 use crate::key::normalise;
 
@@ -38,13 +39,6 @@ pub(crate) fn endpoint(url: &str, plain_http: bool) -> Result<String, Error> {
     let authority = uri.authority().ok_or_else(bad)?.as_str().to_ascii_lowercase();
     let rest = uri.path_and_query().map_or("/", |rest| rest.as_str());
     Ok(alloc::format!("{scheme}://{authority}{rest}"))
-}
-
-/// Whether a host is this machine itself: 127.0.0.0/8, ::1, localhost.
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || bare.parse::<core::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
