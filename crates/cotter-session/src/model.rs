@@ -55,6 +55,24 @@ struct Counts {
     broken: bool,
     /// Set with the next grant: the store is full from then on.
     fills: Option<Arc<Mutex<bool>>>,
+    /// Whose end exchanges wait for.
+    waits_for: Option<Arc<Served>>,
+}
+
+/// That a caller was served.
+#[derive(Debug, Default)]
+struct Served(shuttle::sync::Mutex<bool>, shuttle::sync::Condvar);
+
+impl Served {
+    fn tell(&self) {
+        *self.0.lock().unwrap() = true;
+        self.1.notify_all();
+    }
+
+    fn wait(&self) {
+        let told = self.0.lock().unwrap();
+        drop(self.1.wait_while(told, |told| !*told).unwrap());
+    }
 }
 
 impl Server {
@@ -86,6 +104,10 @@ impl BlockingTransport for Server {
         _: Duration,
     ) -> Result<Response<SecretBytes>, TransportError> {
         step();
+        let waits_for = self.0.lock().unwrap().waits_for.take();
+        if let Some(served) = waits_for {
+            served.wait();
+        }
         let body = String::from_utf8(request.body().expose().to_vec()).unwrap();
         let digits = body.split("rt-").nth(1).unwrap();
         let digits: String = digits.chars().take_while(char::is_ascii_digit).collect();
@@ -283,6 +305,29 @@ fn two_processes_make_one_exchange() {
         assert_eq!(here.join().unwrap(), "at-2");
         assert_eq!(there.join().unwrap(), "at-2");
         assert_eq!(scene.server.counts(), (2, 1, 0));
+    });
+}
+
+#[test]
+fn who_waits_while_the_first_flight_looks_is_told_what_it_finds() {
+    check(|| {
+        let scene = signed_in();
+        scene.clock.advance(Duration::from_secs(3570));
+        // Another process finds a token that is due but usable; its exchange ends when somebody has it.
+        let served = Arc::new(Served::default());
+        scene.server.0.lock().unwrap().waits_for = Some(Arc::clone(&served));
+        let cold = session(&scene.server, &scene.store, &scene.clock);
+        let callers = [(); 2].map(|()| {
+            let (cold, served) = (cold.clone(), Arc::clone(&served));
+            thread::spawn(move || {
+                let token = text(&cold.access_token().unwrap());
+                served.tell();
+                token
+            })
+        });
+        let mut tokens = callers.map(|caller| caller.join().unwrap());
+        tokens.sort();
+        assert_eq!(tokens, ["at-1", "at-2"]);
     });
 }
 
