@@ -346,7 +346,8 @@ fn lone_runtime() -> tokio::runtime::Runtime {
 fn impatient(world: &World) -> Session {
     let policy = Policy::default()
         .with_send_budget(Duration::from_millis(200))
-        .with_flight_budget(Duration::from_millis(300));
+        .with_flight_budget(Duration::from_millis(300))
+        .with_lock_wait(Duration::from_millis(100));
     Session::builder(provider())
         .store(Arc::clone(&world.store))
         .transport(world.server.clone())
@@ -553,6 +554,188 @@ fn rule_18_threads_that_come_before_the_first_look_wait_for_no_exchange() {
         assert_eq!(leader.join().unwrap().unwrap().expose(), "at-2");
     });
     assert_eq!(world.server.count(), 1);
+}
+
+#[tokio::test]
+async fn rule_16_a_token_rejected_before_anything_is_shown_is_not_served_when_it_is_found() {
+    let refused = AccessToken::new("at-1");
+    for fails in [false, true] {
+        let (world, look, _) = cold().await;
+        let session = world.keeper().session("ada").unwrap();
+        world.server.not_sent();
+        world.server.not_sent();
+        if fails {
+            // The first look comes to nothing.
+            look.open();
+            world.store.heal();
+            world.store.on_next(Op::Load, Fault::Fail(StoreErrorKind::Locked));
+            session.refresh_rejected(&refused).await.unwrap_err();
+            world.pass(5);
+        } else {
+            let first = tokio::spawn({
+                let session = session.clone();
+                async move { session.access_token().await }
+            });
+            until(|| world.store.count(Op::Load) == 2).await;
+            let (session, refused) = (session.clone(), refused.clone());
+            let second = tokio::spawn(async move { session.refresh_rejected(&refused).await });
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            look.open();
+            first.await.unwrap().unwrap_err();
+            second.await.unwrap().unwrap_err();
+        }
+        assert!(session.access_token().await.is_err(), "fails: {fails}");
+        assert_eq!(session.cached_access_token(), None, "fails: {fails}");
+        world.pass(5);
+        world.server.reply(200, set(2));
+        assert_eq!(session.access_token().await.unwrap().expose(), "at-2");
+    }
+}
+
+#[tokio::test]
+async fn rule_05_what_came_of_a_sign_in_is_not_undone_by_its_late_answer() {
+    let world = World::on(Memory::shared_with_clock);
+    let session = world.keeper().session("ada").unwrap();
+    session.sign_in(tokens(1)).await.unwrap();
+    let answer = Gate::new();
+    world.store.on_next(Op::Save, Fault::HangAfter(answer.clone()));
+    let sign_in = tokio::spawn({
+        let session = session.clone();
+        async move { session.sign_in(tokens(5)).await }
+    });
+    until(|| world.store.count(Op::Save) == 2).await;
+    // Others find the new sign-in, and their resource server does not like its token.
+    world.pass(6);
+    assert_eq!(session.access_token().await.unwrap().expose(), "at-5");
+    world.server.reply(200, set(6));
+    let refused = AccessToken::new("at-5");
+    assert_eq!(session.refresh_rejected(&refused).await.unwrap().expose(), "at-6");
+    answer.open();
+    sign_in.await.unwrap().unwrap();
+    assert_eq!(session.access_token().await.unwrap().expose(), "at-6");
+    assert_eq!(session.refresh_token().await.unwrap().expose(), "rt-6");
+}
+
+#[tokio::test]
+async fn rule_12_a_token_that_is_being_exchanged_for_another_session_is_not_signed_in() {
+    let (world, look, _) = cold().await;
+    let keeper = world.keeper();
+    let ada = keeper.session("ada").unwrap();
+    let gate = world.grants_late(2);
+    look.open();
+    assert_eq!(ada.access_token().await.unwrap().expose(), "at-1");
+    until(|| world.server.count() == 1).await;
+    let bob = keeper.session("bob").unwrap();
+    assert_eq!(bob.sign_in(tokens(1)).await.unwrap_err().kind(), ErrorKind::Config);
+    gate.open();
+    until(|| !ada.is_refreshing()).await;
+    assert_eq!(bob.sign_in(tokens(2)).await.unwrap_err().kind(), ErrorKind::Config);
+    // Nobody holds the one that was spent: whether it is good is the server's to say.
+    bob.sign_in(tokens(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn rule_21_nobody_waits_for_a_release_who_has_his_token() {
+    let world = World::new();
+    let session = world.keeper().session("ada").unwrap();
+    session.sign_in(tokens(1)).await.unwrap();
+    world.pass(3601);
+    let release = Gate::new();
+    world.store.on_next(Op::Release, Fault::HangBefore(release.clone()));
+    world.server.reply(200, set(2));
+    let asked = std::time::Instant::now();
+    assert_eq!(session.access_token().await.unwrap().expose(), "at-2");
+    assert!(asked.elapsed() < Policy::default().store_deadline / 2, "{:?}", asked.elapsed());
+    assert!(session.is_refreshing(), "the lease is being given back");
+    release.open();
+    until(|| !session.is_refreshing()).await;
+}
+
+#[test]
+fn rule_21_of_threads_only_the_one_who_flies_waits_for_a_release() {
+    let world = World::new();
+    let session = world.threads().session("ada").unwrap();
+    session.sign_in(tokens(1)).unwrap();
+    world.pass(3601);
+    let (release, gate) = (Gate::new(), world.grants_late(2));
+    world.store.on_next(Op::Release, Fault::HangBefore(release.clone()));
+    std::thread::scope(|scope| {
+        let leader = scope.spawn(|| session.access_token());
+        while world.server.count() == 0 {
+            std::thread::yield_now();
+        }
+        let follower = scope.spawn(|| {
+            let asked = std::time::Instant::now();
+            (session.access_token(), asked.elapsed())
+        });
+        std::thread::sleep(Duration::from_millis(20));
+        gate.open();
+        let (token, waited) = follower.join().unwrap();
+        release.open();
+        assert_eq!(token.unwrap().expose(), "at-2");
+        assert!(waited < Policy::default().store_deadline / 2, "{waited:?}");
+        assert_eq!(leader.join().unwrap().unwrap().expose(), "at-2");
+    });
+}
+
+/// Panics when it is first asked to sleep.
+#[derive(Debug)]
+struct PanicsOnce(AtomicBool, ManualClock);
+
+impl blocking::Sleeper for PanicsOnce {
+    fn sleep(&self, duration: Duration) {
+        assert!(self.0.swap(true, Ordering::Relaxed), "as planned");
+        self.1.advance(duration);
+    }
+}
+
+#[test]
+fn rule_20_a_sleeper_that_panics_keeps_no_lease() {
+    let world = World::new();
+    let session = blocking::Session::builder(provider())
+        .store(Arc::clone(&world.store))
+        .transport(world.server.clone())
+        .clock(world.clock.clone())
+        .sleeper(PanicsOnce(AtomicBool::new(false), world.clock.clone()))
+        .build()
+        .unwrap();
+    session.sign_in(tokens(1)).unwrap();
+    world.pass(3601);
+    world.server.not_sent();
+    let panicking = session.clone();
+    assert!(std::thread::spawn(move || panicking.access_token()).join().is_err());
+    world.server.reply(200, set(2));
+    assert_eq!(session.access_token().unwrap().expose(), "at-2");
+}
+
+#[tokio::test]
+async fn who_always_looks_again_looks_once_and_is_served() {
+    let world = World::on(Memory::shared_with_clock);
+    let policy = || Policy::default().with_look_again(Duration::ZERO);
+    let threads = blocking::Session::builder(provider())
+        .store(Arc::clone(&world.store))
+        .transport(world.server.clone())
+        .clock(world.clock.clone())
+        .policy(policy())
+        .build()
+        .unwrap();
+    let tasks = Session::builder(provider())
+        .store(Arc::clone(&world.store))
+        .transport(world.server.clone())
+        .clock(world.clock.clone())
+        .policy(policy())
+        .build()
+        .unwrap();
+    tasks.sign_in(tokens(1)).await.unwrap();
+    let looks = || world.store.count(Op::Load);
+    let before = looks();
+    for n in 1..=3 {
+        assert_eq!(tasks.access_token().await.unwrap().expose(), "at-1");
+        assert_eq!(threads.access_token().unwrap().expose(), "at-1");
+        assert_eq!(looks() - before, 2 * n);
+    }
 }
 
 #[tokio::test]

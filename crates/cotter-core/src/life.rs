@@ -127,7 +127,8 @@ impl Life {
             return BootTime::PAST;
         }
         let early = self.window(policy).saturating_add(jitter).min(self.total / 2);
-        deadline(now, self.left(now), early)
+        // However short the window: what is no longer handed out is not fresh.
+        deadline(now, self.left(now), early.max(self.margin(policy)))
     }
 
     /// The boot time at which it is no longer handed out.
@@ -282,6 +283,18 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn rule_24_what_is_no_longer_handed_out_is_not_fresh_however_short_the_window() {
+        let now = at(1000, 0);
+        let life = Life::granted(now, &Peek::default(), Some(Duration::from_secs(3600)));
+        for window in [0, 1, 4, 60] {
+            let policy = Policy::default().with_early_window(Duration::from_secs(window));
+            let usable = life.usable_until(now, &policy);
+            assert_eq!(usable.as_millis(), 3_595_000);
+            assert!(life.fresh_until(now, &policy, Duration::ZERO) <= usable, "{window}");
         }
     }
 }

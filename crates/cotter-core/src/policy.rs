@@ -151,6 +151,12 @@ impl Policy {
         Ok(())
     }
 
+    /// What a flight takes at most: its budget, or the wait for a lease and one exchange after it.
+    #[must_use]
+    pub fn longest_flight(&self) -> Duration {
+        self.flight_budget.max(self.lock_wait.saturating_add(self.send_budget))
+    }
+
     /// The pause after this many failures in a row.
     #[must_use]
     pub fn backoff(&self, failures: u32) -> Duration {

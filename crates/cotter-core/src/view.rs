@@ -364,8 +364,8 @@ pub struct Trouble {
     pub error: Error,
     /// Until when.
     pub until: BootTime,
-    /// Whether the server named the time.
-    pub asked: bool,
+    /// Until when the server itself asked to wait; [`BootTime::PAST`] if it did not.
+    pub asked_until: BootTime,
     /// How many failures there were in a row.
     pub failures: u32,
     /// Whether nobody tries only because there is a usable token.
@@ -422,7 +422,7 @@ impl Memory {
     pub(crate) fn paused(&self, goal: &Goal, boot: BootTime) -> Option<&Arc<Trouble>> {
         self.trouble.as_ref().filter(|trouble| match goal.force {
             // Whoever insists waits only where the server asked for it.
-            Force::Now => trouble.asked && boot < trouble.until,
+            Force::Now => boot < trouble.asked_until,
             _ => boot < trouble.until,
         })
     }

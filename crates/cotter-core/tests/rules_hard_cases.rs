@@ -255,6 +255,20 @@ fn rule_10_a_time_in_the_future_counts_as_now() {
 }
 
 #[test]
+fn rule_10_who_may_not_try_while_a_token_is_usable_hears_how_long_that_is() {
+    let (mut world, mut process) = fresh();
+    world.replies.push_back(Reply::Lost);
+    process.acquire(&mut world, Goal::refresh()).unwrap_err();
+    world.seconds(20);
+    let error = process.acquire(&mut world, Goal::refresh()).unwrap_err();
+    // An hour, less the 80 seconds that have passed and the five at its end.
+    assert_eq!(error.retry_after(), Some(Duration::from_millis(3_514_900)), "{error}");
+    world.pass(error.retry_after().unwrap());
+    world.replies.push_back(grant("a2", "r2"));
+    assert_eq!(process.acquire(&mut world, Goal::refresh()).unwrap(), "a2");
+}
+
+#[test]
 fn rule_10_an_answer_without_any_token_may_have_spent_the_one_that_was_sent() {
     let (mut world, mut process) = stale(Rotation::Strict);
     world.replies.push_back(Reply::Body(200, "{}".into()));
@@ -654,6 +668,50 @@ fn rule_18_what_others_have_brought_is_taken_over_even_if_it_is_due_already() {
         assert_eq!((world.sent.len(), served.as_str()), (sent, ["a2", "a3"][sent - 1]));
         assert!(world.lease.is_none());
     }
+}
+
+#[test]
+fn rule_18_who_insists_waits_as_long_as_the_server_asked_and_no_longer() {
+    // However long the own back-off has become: the one says how long, the other does not.
+    for (retry_after, waits) in [(Some("45"), 46), (Some("1"), 2), (None, 0)] {
+        let (mut world, mut process) = expired(Rotation::Strict);
+        let refresh = |world: &mut World, process: &mut Process, reply: Option<Reply>| {
+            world.replies.extend(reply);
+            process.acquire(world, Goal::refresh())
+        };
+        for _ in 0..7 {
+            world.replies.push_back(Reply::Unsent);
+            refresh(&mut world, &mut process, Some(Reply::Unsent)).unwrap_err();
+        }
+        process.policy = process.policy.with_flight_budget(Duration::from_secs(10));
+        let busy = |after| match after {
+            Some(after) => Reply::With(429, "retry-after", after),
+            None => Reply::Body(429, String::new()),
+        };
+        world.replies.extend([busy(retry_after), busy(retry_after)]);
+        let error = refresh(&mut world, &mut process, Some(busy(retry_after))).unwrap_err();
+        assert!(error.retry_after().is_some(), "{error}");
+        assert_eq!(error.to_string().contains("asks to wait"), retry_after.is_some(), "{error}");
+        world.replies.clear();
+        let asks = |world: &World, process: &Process| {
+            !matches!(process.verdict(world, &Goal::refresh()), Verdict::Fail(_))
+        };
+        assert_eq!(asks(&world, &process), waits == 0, "{retry_after:?}");
+        world.seconds(waits);
+        assert!(asks(&world, &process), "{retry_after:?}");
+        // Whoever does not insist keeps to the back-off as well.
+        assert!(!matches!(process.verdict(&world, &Goal::access()), Verdict::Fly));
+    }
+}
+
+#[test]
+fn rule_18_a_clock_that_shows_no_date_takes_no_usable_token_away() {
+    let (mut world, mut process) = stale(Rotation::Strict);
+    world.wall = -1;
+    assert_eq!(process.acquire(&mut world, Goal::access()).unwrap(), "a1");
+    let error = process.acquire(&mut world, Goal::refresh()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(world.sent.is_empty());
 }
 
 #[test]

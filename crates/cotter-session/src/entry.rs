@@ -196,11 +196,13 @@ impl<F: Flight> Entry<F> {
         self.lock().closing = true;
     }
 
-    /// What a caller who wants `goal` is to do; `make` makes a flight for a generation.
+    /// What a caller who wants `goal` is to do; `looked` says that he has just looked at the store, `make`
+    /// makes a flight for a generation.
     pub(crate) fn turn(
         &self,
         goal: &Goal,
         boot: BootTime,
+        looked: bool,
         make: impl FnOnce(Goal, u64) -> F,
     ) -> Turn<F> {
         let mut state = self.lock();
@@ -211,7 +213,7 @@ impl<F: Flight> Entry<F> {
             (Verdict::Serve, Some(view)) => return Turn::Serve(view),
             // Nor is there anything to look for where the store has yet to take what is newer.
             (Verdict::Look, Some(view))
-                if state.looking || state.flight.is_some() || state.kept.is_some() =>
+                if looked || state.looking || state.flight.is_some() || state.kept.is_some() =>
             {
                 if view.serves(goal, boot) {
                     return Turn::Serve(view);
@@ -276,7 +278,7 @@ impl<F: Flight> Entry<F> {
         self.show(&state, publication);
         let flight = state.flight.clone();
         drop(state);
-        if let (Publication::Meanwhile(_), Some(flight)) = (publication, flight) {
+        if let Some(flight) = flight {
             flight.stir();
         }
     }
@@ -290,7 +292,7 @@ impl<F: Flight> Entry<F> {
     fn show(&self, state: &State<F>, publication: &Publication) {
         match publication {
             Publication::Absent(_) => self.view.store(None),
-            Publication::Signed(view) | Publication::Meanwhile(view) => {
+            Publication::Signed(view) => {
                 let view = &state.without_rejected(Arc::clone(view));
                 let shown = self.view.load();
                 let newer = shown.as_ref().is_some_and(|shown| {
@@ -363,18 +365,19 @@ impl<F: Flight> Entry<F> {
     }
 
     /// A sign-in or a sign-out is durable: a new generation begins, and the flight of the old one is
-    /// detached.
+    /// detached. What has come of a sign-in already is newer than the sign-in itself.
     pub(crate) fn replace(&self, publication: &Publication, memory: Memory) -> Option<Unpersisted> {
         let mut state = self.lock();
+        if self.shows_more_of(publication) {
+            return None;
+        }
         state.generation += 1;
         let detached = state.flight.take();
         state.working += u32::from(detached.is_some());
         state.looking = false;
         match publication {
             // A lineage of its own: whatever was shown before does not compare.
-            Publication::Signed(view) | Publication::Meanwhile(view) => {
-                self.view.store(Some(Arc::clone(view)));
-            }
+            Publication::Signed(view) => self.view.store(Some(Arc::clone(view))),
             Publication::Absent(_) => self.view.store(None),
         }
         state.memory = memory;
@@ -384,6 +387,14 @@ impl<F: Flight> Entry<F> {
             flight.detach();
         }
         kept
+    }
+
+    /// Whether a flight was faster than the answer to the save of this sign-in, and shows its tokens or
+    /// their successors. Caller holds the lock.
+    fn shows_more_of(&self, publication: &Publication) -> bool {
+        let Publication::Signed(view) = publication else { return false };
+        let shown = self.view.load();
+        shown.as_ref().is_some_and(|shown| shown.revision.lineage == view.revision.lineage)
     }
 
     /// Whether this is the answer for `goal`; if not, the caller is to judge anew.
@@ -404,16 +415,18 @@ impl<F: Flight> Entry<F> {
         self.lock().generation == generation
     }
 
-    /// Stops serving this access token at once, whoever asks (rule 16).
+    /// Stops serving this access token at once, whoever asks (rule 16). Where nothing is shown yet, it is
+    /// not shown either when it is found.
     pub(crate) fn reject(&self, token: &AccessToken) {
         let mut state = self.lock();
-        let shown = self.view.load_full();
-        if let Some(view) = shown.and_then(|view| view.without_access(token)) {
-            // Who rested because there was a usable token has none any more.
-            state.memory.trouble.take_if(|trouble| trouble.resting);
-            state.memory.rejected = Some(Fingerprint::of(token.expose()));
-            self.view.store(Some(Arc::new(view)));
+        let bare = self.view.load_full().map(|view| view.without_access(token));
+        if matches!(bare, Some(None)) {
+            return;
         }
+        // Who rested because there was a usable token has none any more.
+        state.memory.trouble.take_if(|trouble| trouble.resting);
+        state.memory.rejected = Some(Fingerprint::of(token.expose()));
+        self.view.store(bare.flatten().map(Arc::new));
     }
 }
 

@@ -102,16 +102,14 @@ async fn fly(
 ) {
     let Some(flight) = guard.flight.clone() else { return };
     let Ticket { generation, memory, view, kept, .. } = ticket;
-    let old = view.as_ref().and_then(|view| view.refresh);
     let cx = shared.common.context(entry.key());
     let step = acquire(cx, flight.goal.clone(), memory, view, kept, shared.world.clock.now());
     let outcome = drive(step, &shared.world, |publication| {
-        entry.publish(generation, publication);
+        shared.map.follow(&entry, || entry.publish(generation, publication));
     })
     .await;
     guard.flight = None;
-    let landed = entry.land(&flight, outcome);
-    shared.map.holds(&entry.name_shared(), old, entry.refresh_fingerprint());
+    let landed = shared.map.follow(&entry, || entry.land(&flight, outcome));
     flight.landing.send_replace(Some(landed.result.clone()));
     settle(&shared, &entry, generation, landed).await;
 }
@@ -172,13 +170,11 @@ pub(crate) async fn look_again(
 ) {
     let mut guard = Looking { entry: Some(Arc::clone(entry)) };
     let Ticket { generation, memory, view, landings, .. } = ticket;
-    let old = view.as_ref().and_then(|view| view.refresh);
     let cx = shared.common.context(entry.key());
     let step = look(cx, memory, view, shared.world.clock.now());
     let outcome = drive(step, &shared.world, |_| ()).await;
     guard.entry = None;
-    let landed = entry.looked(generation, landings, outcome);
-    shared.map.holds(&entry.name_shared(), old, entry.refresh_fingerprint());
+    let landed = shared.map.follow(entry, || entry.looked(generation, landings, outcome));
     tell(shared.common.observer.as_ref(), entry.key(), &landed.events);
 }
 

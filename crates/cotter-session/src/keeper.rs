@@ -47,7 +47,7 @@ impl Shared {
     /// How long one caller waits for another. A flight keeps to its budget; what it may add is one
     /// exchange and one save.
     pub(crate) fn patience(&self) -> Duration {
-        self.common.policy.flight_budget.saturating_mul(2)
+        self.common.policy.longest_flight().saturating_mul(2)
     }
 }
 

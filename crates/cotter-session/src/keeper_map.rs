@@ -107,6 +107,14 @@ impl<F: Flight> Map<F> {
         }
     }
 
+    /// Does `work`, which may show another refresh token of this entry, and takes note of that.
+    pub(crate) fn follow<T>(&self, entry: &Entry<F>, work: impl FnOnce() -> T) -> T {
+        let old = entry.refresh_fingerprint();
+        let done = work();
+        self.holds(&entry.name_shared(), old, entry.refresh_fingerprint());
+        done
+    }
+
     /// Takes this token for `name`, unless another session is known to hold it. Given back by
     /// [`holds`](Self::holds) where the sign-in comes to nothing.
     pub(crate) fn claim(&self, name: &Arc<str>, token: Fingerprint) -> bool {

@@ -115,6 +115,7 @@ impl Session {
         if let Some(publication) = &outcome.publish {
             let kept = entry.replace(publication, outcome.memory);
             shared.map.holds(&name, old, token);
+            shared.map.holds(&name, token, entry.refresh_fingerprint());
             if let Some(kept) = kept {
                 flight::abandon(&shared, kept).await;
             }
@@ -277,13 +278,14 @@ impl Session {
         let generation = self.entry.generation();
         let end = clock::task_deadline(self.shared.patience());
         let now = || self.shared.world.clock.boot();
+        let mut looked = false;
         for _ in 0..ROUNDS {
             // Signed in meanwhile: the new sign-in's token is the answer, without an exchange.
             if goal.force == Force::Now && !self.entry.is_current(generation) {
                 goal.force = Force::No;
             }
             let served = || self.entry.serves(&goal, now());
-            let flight = match self.entry.turn(&goal, now(), Flight::new) {
+            let flight = match self.entry.turn(&goal, now(), looked, Flight::new) {
                 Turn::Serve(view) => {
                     if view.unpersisted {
                         // The runtime whose task was to store it may be gone (rule 1).
@@ -296,6 +298,7 @@ impl Session {
                 Turn::Fail(error) => return Err(error),
                 Turn::Look(ticket) => {
                     flight::look_again(&self.shared, &self.entry, ticket).await;
+                    looked = true;
                     continue;
                 }
                 Turn::After(flight) => {

@@ -26,6 +26,9 @@
 //!
 //! let token = session.refresh().await?; // by hand; `access_token` does it when it is due
 //! assert_eq!(token.expose(), "second");
+//!
+//! // Before the program ends: a refresh in the background is waited for.
+//! session.shutdown(std::time::Duration::from_secs(10)).await;
 //! # Ok(())
 //! # }
 //! # #[cfg(not(all(feature = "async", feature = "memory")))]

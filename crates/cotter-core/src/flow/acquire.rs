@@ -89,6 +89,19 @@ pub(super) struct Flight {
     pub(super) view: Option<Arc<View>>,
 }
 
+/// How long everybody goes without trying after a failure.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pause {
+    /// Not at all.
+    None,
+    /// As long as the back-off says.
+    Own,
+    /// The same, but at least this long.
+    AtLeast(Duration),
+    /// The same, since the server named this time: who insists keeps to it as well (rule 18).
+    Asked(Duration),
+}
+
 /// A record with the revision it was loaded at.
 #[derive(Debug)]
 pub(super) struct Seen {
@@ -129,7 +142,7 @@ impl Flight {
     fn begin(self: Box<Self>, now: Now) -> Step<Outcome> {
         match plausible(now) {
             Ok(()) => self.load(Self::before_lease),
-            Err(error) => self.end(Err(error)),
+            Err(error) => self.fail(now, error, Pause::None),
         }
     }
 
@@ -152,7 +165,7 @@ impl Flight {
     /// Nobody here has seen this yet: who can use it need not wait for the exchange (rule 18).
     fn show_what_is_usable(self: Box<Self>, now: Now) -> Step<Outcome> {
         match self.view.clone().filter(|view| view.has_usable_token(now.boot)) {
-            Some(view) => Step::Publish(Ask::new(Publication::Meanwhile(view), move |_, ()| {
+            Some(view) => Step::Publish(Ask::new(Publication::Signed(view), move |_, ()| {
                 self.go_for_the_lease()
             })),
             None => self.go_for_the_lease(),
@@ -213,13 +226,13 @@ impl Flight {
         if let Some(error) =
             self.view.as_ref().and_then(|view| view.pointless(&self.goal, now.boot))
         {
-            return Break(self.fail(now, error, None));
+            return Break(self.fail(now, error, Pause::None));
         }
         // Nobody flies during a pause but to write a rejection down.
         if let Some(trouble) = self.memory.paused(&self.goal, now.boot) {
             if matches!(self.goal.force, Force::Rejected(_)) {
                 let error = trouble.error.clone();
-                return Break(self.fail(now, error, None));
+                return Break(self.fail(now, error, Pause::None));
             }
         }
         if let Some(error) = self.no_exchange(&record, now) {
@@ -229,7 +242,7 @@ impl Flight {
         if record.was_unreachable(self.began, now) {
             let found = TransportError::not_sent("another process has just tried");
             let error = Error::unavailable("the server cannot be reached", None, false);
-            return Break(self.fail(now, error.with_transport(found), Some(Duration::ZERO)));
+            return Break(self.fail(now, error.with_transport(found), Pause::Own));
         }
         Continue((self, Box::new(Seen { record, revision })))
     }
@@ -265,12 +278,12 @@ impl Flight {
             self.memory.trouble = Some(Arc::new(Trouble {
                 error: error.clone(),
                 until,
-                asked: false,
+                asked_until: BootTime::PAST,
                 failures: self.memory.trouble.as_ref().map_or(0, |trouble| trouble.failures),
                 resting: true,
             }));
         }
-        self.fail(now, error, None)
+        self.fail(now, error, Pause::None)
     }
 
     /// Rule 15: what is older than something this process has seen is neither adopted nor sent.
@@ -325,16 +338,18 @@ impl Flight {
         }
         // Rule 10: while anything can be handed out, a token that may be spent is not presented.
         let journal = record.journal.as_ref().filter(|_| self.cx.rotates(record))?;
-        let usable = self.view.as_ref().is_some_and(|view| view.has_usable_access(now.boot));
-        if self.grace_left(journal, now).is_none() && usable {
+        let access = self.view.as_ref().and_then(|view| view.access.as_ref());
+        let usable = access.map_or(BootTime::PAST, |access| access.usable_until);
+        let usable = usable.saturating_since(now.boot);
+        if self.grace_left(journal, now).is_none() && !usable.is_zero() {
             let next = "it is tried again when the access token has ended";
-            return Some(self.still_uncertain(journal, now, next));
+            let wait = usable.max(self.uncertain_wait(journal, now));
+            return Some(self.still_uncertain(wait, next));
         }
         None
     }
 
-    fn still_uncertain(&self, journal: &Journal, now: Now, next: &str) -> Error {
-        let wait = self.uncertain_wait(journal, now);
+    fn still_uncertain(&self, wait: Duration, next: &str) -> Error {
         Error::unavailable(
             alloc::format!(
                 "an earlier refresh was cut off and its refresh token may be spent; {next}"
@@ -392,8 +407,8 @@ impl Flight {
         let too_long = !lapsed && rest > self.cx.policy.rest_wait;
         if too_long || wait.saturating_add(self.send_budget()) > self.budget_left(now) {
             let next = "it has to rest before it is tried again";
-            let error = self.still_uncertain(&journal, now, next);
-            return self.fail(now, error, Some(wait));
+            let error = self.still_uncertain(self.uncertain_wait(&journal, now), next);
+            return self.fail(now, error, Pause::AtLeast(wait));
         }
         self.sleep(wait, |flight, _| flight.load(Self::after_lease))
     }
@@ -460,7 +475,7 @@ impl Flight {
                 false,
             )
             .with_source(StoreError::new(StoreErrorKind::Locked, "the lease is held"));
-            return self.fail(now, error, Some(Duration::ZERO));
+            return self.fail(now, error, Pause::Own);
         }
         self.polls = self.polls.saturating_add(1);
         let pause =
@@ -486,7 +501,7 @@ impl Flight {
 
     /// The store failed; what is in memory may still serve.
     pub(super) fn store_failed(self: Box<Self>, now: Now, error: StoreError) -> Step<Outcome> {
-        self.fail(now, Error::from(error), Some(Duration::ZERO))
+        self.fail(now, Error::from(error), Pause::Own)
     }
 
     pub(super) fn satisfied(mut self: Box<Self>, now: Now) -> Step<Outcome> {
@@ -497,17 +512,9 @@ impl Flight {
         }
     }
 
-    /// Ends with `error`, or with the token that is there if it still serves; `pause` is how long
-    /// everybody then goes without trying.
-    pub(super) fn fail(
-        mut self: Box<Self>,
-        now: Now,
-        error: Error,
-        pause: Option<Duration>,
-    ) -> Step<Outcome> {
-        if let Some(pause) = pause {
-            self.pause(now, &error, pause);
-        }
+    /// Ends with `error`, or with the token that is there if it still serves.
+    pub(super) fn fail(mut self: Box<Self>, now: Now, error: Error, pause: Pause) -> Step<Outcome> {
+        self.pause(now, &error, pause);
         if let ErrorKind::SignInRequired(reason) = error.kind() {
             self.events.push(Event::SignInRequired(reason));
         }
@@ -520,15 +527,21 @@ impl Flight {
         }
     }
 
-    fn pause(&mut self, now: Now, error: &Error, asked: Duration) {
+    fn pause(&mut self, now: Now, error: &Error, pause: Pause) {
+        let (least, asked) = match pause {
+            Pause::None => return,
+            Pause::Own => (Duration::ZERO, None),
+            Pause::AtLeast(least) => (least, None),
+            Pause::Asked(asked) => (asked, Some(asked)),
+        };
         let failures = self.memory.trouble.as_ref().map_or(0, |trouble| trouble.failures);
         let failures = failures.saturating_add(1);
         let own = self.cx.policy.backoff(failures);
         let own = own.saturating_add(self.dice.up_to(own / 8));
         self.memory.trouble = Some(Arc::new(Trouble {
             error: error.clone(),
-            until: now.boot.saturating_add(asked.max(own)),
-            asked: error.retry_after().is_some_and(|after| after > own),
+            until: now.boot.saturating_add(least.max(own)),
+            asked_until: asked.map_or(BootTime::PAST, |asked| now.boot.saturating_add(asked)),
             failures,
             resting: false,
         }));
@@ -575,7 +588,7 @@ impl Flight {
         let pause = self.cx.policy.backoff_first;
         let error =
             Error::unavailable("the session keeps changing in the store", Some(pause), false);
-        self.fail(now, error, Some(pause))
+        self.fail(now, error, Pause::AtLeast(pause))
     }
 
     pub(super) fn fingerprint(seen: &Seen) -> Option<Fingerprint> {

@@ -7,7 +7,7 @@ use core::time::Duration;
 use http::Response;
 
 use super::Outcome;
-use super::acquire::{Flight, Seen};
+use super::acquire::{Flight, Pause, Seen};
 use crate::error::{Error, ServerSaid, SignInReason};
 use crate::event::Event;
 use crate::provider::Rotation;
@@ -131,7 +131,11 @@ impl Flight {
         pending: Option<Journal>,
     ) -> Step<Outcome> {
         let Some(refresh) = &seen.record.refresh else {
-            return self.fail(now, Error::sign_in_required(SignInReason::NoRefreshToken), None);
+            return self.fail(
+                now,
+                Error::sign_in_required(SignInReason::NoRefreshToken),
+                Pause::None,
+            );
         };
         let request = self.cx.provider.refresh_request(refresh);
         let question = Send { request, not_after: self.not_after(now, &seen.record) };
@@ -142,9 +146,7 @@ impl Flight {
     /// grace, whichever comes first.
     fn not_after(&self, now: Now, record: &Record) -> BootTime {
         // Who waited long for a lease still gets one whole send budget.
-        let policy = &self.cx.policy;
-        let flight = policy.flight_budget.max(policy.lock_wait.saturating_add(policy.send_budget));
-        let end = self.started.saturating_add(flight);
+        let end = self.started.saturating_add(self.cx.policy.longest_flight());
         let end = self.save_by(end.min(now.boot.saturating_add(self.send_budget())));
         match record.journal.as_ref().and_then(|journal| self.grace_left(journal, now)) {
             Some(left) => end.min(now.boot.saturating_add(left)),
@@ -207,7 +209,7 @@ impl Flight {
                     "the server rejected the request, not the refresh token; \
                      check the API key, the address and the network in between",
                 );
-                self.unspent(now, seen, pending, error.with_server(said), Duration::ZERO)
+                self.unspent(now, seen, pending, error.with_server(said), Pause::Own)
             }
             Answer::Busy { said, retry_after } => self.busy(now, seen, pending, said, retry_after),
             Answer::Uncertain { said, retry_after } => {
@@ -230,7 +232,7 @@ impl Flight {
     ) -> Step<Outcome> {
         if error.is_config() {
             let failure = Error::config("the request was not sent").with_transport(error);
-            return self.unspent(now, seen, pending, failure, Duration::ZERO);
+            return self.unspent(now, seen, pending, failure, Pause::Own);
         }
         let pause = Duration::from_millis(150) + self.dice.up_to(Duration::from_millis(150));
         let failure = Error::unavailable("the server cannot be reached", None, false);
@@ -240,7 +242,7 @@ impl Flight {
         }
         // All who wait for the lease would find the same, one after the other: it is written down.
         seen.record.unreachable = Some(now);
-        self.unspent(now, seen, pending, failure, Duration::ZERO)
+        self.unspent(now, seen, pending, failure, Pause::Own)
     }
 
     fn busy(
@@ -253,12 +255,15 @@ impl Flight {
     ) -> Step<Outcome> {
         let pause = retry_after.unwrap_or_else(|| self.cx.policy.backoff(self.tries + 1));
         let pause = pause.saturating_add(self.dice.up_to(Duration::from_millis(250)));
-        let error = Error::unavailable("the server asks to wait", Some(pause), false);
-        let error = error.with_server(said);
+        let (says, then) = match retry_after {
+            Some(_) => ("the server asks to wait", Pause::Asked(pause)),
+            None => ("the server is too busy", Pause::AtLeast(pause)),
+        };
+        let error = Error::unavailable(says, Some(pause), false).with_server(said);
         if self.tries < RETRIES_BUSY && self.may_wait(now, pause) {
             return self.send_again(pause, seen, pending, error);
         }
-        self.unspent(now, seen, pending, error, pause)
+        self.unspent(now, seen, pending, error, then)
     }
 
     /// Whether a pause fits the flight, and nobody is better served at once.
@@ -276,18 +281,18 @@ impl Flight {
         mut seen: Box<Seen>,
         pending: Option<Journal>,
         error: Error,
-        pause: Duration,
+        pause: Pause,
     ) -> Step<Outcome> {
         // An earlier attempt with the same token stays open, as it was: nothing was added to it.
         let noted = core::mem::replace(&mut seen.record.journal, pending);
         if noted == pending && seen.record.unreachable.is_none() {
-            return self.fail(now, error, Some(pause));
+            return self.fail(now, error, pause);
         }
         self.save(seen, move |mut flight, now, seen, answer| {
             if matches!(answer, Ok(Swap::Done)) {
                 flight.see(&seen.record, seen.revision, now);
             }
-            flight.fail(now, error, Some(pause))
+            flight.fail(now, error, pause)
         })
     }
 
@@ -309,8 +314,9 @@ impl Flight {
 
     fn stays_uncertain(mut self: Box<Self>, now: Now, error: Error) -> Step<Outcome> {
         self.events.push(Event::Uncertain);
-        let pause = error.retry_after().unwrap_or(Duration::ZERO);
-        self.fail(now, error, Some(pause))
+        // What stands in it is the server's own word.
+        let pause = error.retry_after().map_or(Pause::Own, Pause::Asked);
+        self.fail(now, error, pause)
     }
 
     /// Refused: unless somebody else has rotated it meanwhile, this token is dead (rule 9).
@@ -378,11 +384,11 @@ impl Flight {
             if matches!(answer, Ok(Swap::Done)) {
                 flight.see(&seen.record, seen.revision, now);
                 flight.memory.trouble = None;
-                flight.fail(now, error, None)
+                flight.fail(now, error, Pause::None)
             } else {
                 // Not stored: at least this process remembers it.
                 let pause = flight.cx.policy.refusal_first;
-                flight.fail(now, error, Some(pause))
+                flight.fail(now, error, Pause::AtLeast(pause))
             }
         })
     }

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use super::acquire::{Flight, Seen};
+use super::acquire::{Flight, Pause, Seen};
 use super::exchange::{same_lineage, stored};
 use super::read::refresh_of;
 use super::vouch::vouch;
@@ -234,7 +234,7 @@ impl Flight {
             Some(unfit) => {
                 let message = alloc::format!("the server's answer is not handed out: {unfit}");
                 let pause = self.cx.policy.backoff_first;
-                self.fail(now, Error::protocol(message), Some(pause))
+                self.fail(now, Error::protocol(message), Pause::AtLeast(pause))
             }
         }))
     }
@@ -259,12 +259,12 @@ impl Flight {
         let Some(view) = self.view.clone() else { return self.absent(now) };
         if self.goal.want == Want::Id && view.freshness(Want::Id, now.boot) == Freshness::Expired {
             let error = view.no_id_token();
-            return self.fail(now, error, None);
+            return self.fail(now, error, Pause::None);
         }
         if view.freshness(self.goal.want, now.boot) == Freshness::Expired {
             let error = Error::protocol("the server granted a token that has ended already");
             let pause = self.cx.policy.backoff_first;
-            return self.fail(now, error, Some(pause));
+            return self.fail(now, error, Pause::AtLeast(pause));
         }
         if !view.serves(&Goal { force: Force::No, ..self.goal.clone() }, now.boot) {
             self.events.push(Event::ShorterThanAsked);

@@ -99,12 +99,10 @@ impl Context {
 
 /// What callers see from now on.
 #[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "a session shows each")]
+#[expect(clippy::exhaustive_enums, reason = "a session shows one or the other")]
 pub enum Publication {
     /// These tokens.
     Signed(Arc<View>),
-    /// These tokens until the flow has better ones: whoever waits and can use them need not wait.
-    Meanwhile(Arc<View>),
     /// None, for this reason.
     Absent(SignInReason),
 }

@@ -160,9 +160,7 @@ impl Process {
         self.kept = outcome.unpersisted;
         self.events = outcome.events;
         match outcome.publish {
-            Some(flow::Publication::Signed(view) | flow::Publication::Meanwhile(view)) => {
-                self.view = Some(view)
-            }
+            Some(flow::Publication::Signed(view)) => self.view = Some(view),
             Some(flow::Publication::Absent(_)) => self.view = None,
             None => {}
         }

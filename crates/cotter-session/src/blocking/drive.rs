@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use cotter_core::flow::Publication;
 use cotter_core::{
-    BlockingTokenStore, BlockingTransport, Clock, LeaseAnswer, Step, StoreError, TransportError,
+    BlockingTokenStore, BlockingTransport, Clock, LeaseAnswer, LeaseOwner, Step, StoreError,
+    StoreKey, TransportError,
 };
 
 use super::desk::Desk;
@@ -32,6 +33,7 @@ impl World {
 
 /// Drives a flow to its end. `publish` shows what the flow has to show.
 pub(super) fn drive<T>(mut step: Step<T>, world: &World, publish: impl Fn(&Publication)) -> T {
+    let mut leased = Leased { world, held: None };
     loop {
         step = match step {
             Step::Load(ask) => {
@@ -54,7 +56,7 @@ pub(super) fn drive<T>(mut step: Step<T>, world: &World, publish: impl Fn(&Publi
             }
             Step::Lease(ask) => {
                 let (lease, then) = ask.split();
-                let unread = lease.key.clone();
+                let (key, unread) = (lease.key.clone(), lease.key.clone());
                 let answer = world.store.call(
                     move |store| store.try_lease(&lease.key, lease.ttl),
                     move |store, answer| {
@@ -64,12 +66,16 @@ pub(super) fn drive<T>(mut step: Step<T>, world: &World, publish: impl Fn(&Publi
                         }
                     },
                 );
+                if let Ok(LeaseAnswer::Granted(granted)) = &answer {
+                    leased.held = Some((key, granted.owner));
+                }
                 then.answer(world.clock.now(), answer)
             }
             Step::Release(ask) => {
                 let (release, then) = ask.split();
                 let answer =
                     world.store_call(move |store| store.release(&release.key, release.owner));
+                leased.held = None;
                 then.answer(world.clock.now(), answer)
             }
             Step::Send(ask) => {
@@ -95,7 +101,24 @@ pub(super) fn drive<T>(mut step: Step<T>, world: &World, publish: impl Fn(&Publi
                 publish(&publication);
                 then.answer(world.clock.now(), ())
             }
-            Step::Done(value) => return value,
+            Step::Done(value) => {
+                leased.held = None;
+                return value;
+            }
         };
+    }
+}
+
+/// Gives a lease back if a clock or a sleeper panics in the middle of a flow.
+struct Leased<'a> {
+    world: &'a World,
+    held: Option<(StoreKey, LeaseOwner)>,
+}
+
+impl Drop for Leased<'_> {
+    fn drop(&mut self) {
+        if let Some((key, owner)) = self.held.take() {
+            let _ = self.world.store_call(move |store| store.release(&key, owner));
+        }
     }
 }

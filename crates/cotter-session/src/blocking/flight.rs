@@ -94,13 +94,13 @@ pub(super) fn fly(
 ) -> Result<Arc<View>, Error> {
     let mut guard = Guard { entry, flight, landed: false };
     let Ticket { generation, memory, view, kept, .. } = ticket;
-    let old = view.as_ref().and_then(|view| view.refresh);
     let cx = shared.common.context(entry.key());
     let step = acquire(cx, flight.goal.clone(), memory, view, kept, shared.world.clock.now());
-    let outcome = drive(step, &shared.world, |publication| entry.publish(generation, publication));
+    let outcome = drive(step, &shared.world, |publication| {
+        shared.map.follow(entry, || entry.publish(generation, publication));
+    });
     guard.landed = true;
-    let landed = entry.land(flight, outcome);
-    shared.map.holds(&entry.name_shared(), old, entry.refresh_fingerprint());
+    let landed = shared.map.follow(entry, || entry.land(flight, outcome));
     flight.land(landed.result.clone());
     if let Some(kept) = landed.abandoned {
         abandon(shared, kept);
@@ -118,12 +118,10 @@ pub(super) fn abandon(shared: &Shared, kept: Unpersisted) {
 pub(super) fn look_again(shared: &Shared, entry: &Arc<Entry<Flight>>, ticket: Ticket<Flight>) {
     let mut guard = Looking { entry, looked: false };
     let Ticket { generation, memory, view, landings, .. } = ticket;
-    let old = view.as_ref().and_then(|view| view.refresh);
     let cx = shared.common.context(entry.key());
     let outcome = drive(look(cx, memory, view, shared.world.clock.now()), &shared.world, |_| ());
     guard.looked = true;
-    let landed = entry.looked(generation, landings, outcome);
-    shared.map.holds(&entry.name_shared(), old, entry.refresh_fingerprint());
+    let landed = shared.map.follow(entry, || entry.looked(generation, landings, outcome));
     tell(shared.common.observer.as_ref(), entry.key(), &landed.events);
 }
 

@@ -106,6 +106,7 @@ impl Session {
         if let Some(publication) = &outcome.publish {
             let kept = entry.replace(publication, outcome.memory);
             shared.map.holds(&name, old, token);
+            shared.map.holds(&name, token, entry.refresh_fingerprint());
             if let Some(kept) = kept {
                 flight::abandon(shared, kept);
             }
@@ -253,22 +254,24 @@ impl Session {
         let (shared, entry) = (&*self.shared, &self.entry);
         let generation = entry.generation();
         // A flight keeps to its budget; what it may add is one exchange and one save.
-        let end = clock::deadline(shared.common.policy.flight_budget.saturating_mul(2));
+        let end = clock::deadline(shared.common.policy.longest_flight().saturating_mul(2));
         // What is in memory only is stored by whoever comes next (rule 1).
         if let Some((flight, ticket)) = entry.lead_keeping(Flight::new) {
             let _ = flight::fly(shared, entry, &flight, ticket);
         }
+        let mut looked = false;
         for _ in 0..ROUNDS {
             // Signed in meanwhile: the new sign-in's token is the answer, without an exchange.
             if goal.force == Force::Now && !entry.is_current(generation) {
                 goal.force = Force::No;
             }
             let served = || entry.serves(&goal, shared.world.clock.boot());
-            let flight = match entry.turn(&goal, shared.world.clock.boot(), Flight::new) {
+            let flight = match entry.turn(&goal, shared.world.clock.boot(), looked, Flight::new) {
                 Turn::Serve(view) => return Ok(view),
                 Turn::Fail(error) => return Err(error),
                 Turn::Look(ticket) => {
                     flight::look_again(shared, entry, ticket);
+                    looked = true;
                     continue;
                 }
                 Turn::After(flight) => {
