@@ -35,3 +35,13 @@ pub struct Counters {
     /// Connections accepted.
     pub connections: u64,
 }
+
+impl Counters {
+    /// What was done since `before` counts as not done; what was asked stays counted.
+    pub(crate) const fn undo(&mut self, before: &Self) {
+        self.exchanges = before.exchanges;
+        self.signed_out = before.signed_out;
+        self.identities = before.identities;
+        self.users_created = before.users_created;
+    }
+}

@@ -32,7 +32,7 @@ pub(crate) struct Event {
 }
 
 /// Every event, by id.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Events {
     by_id: BTreeMap<u64, Event>,
 }

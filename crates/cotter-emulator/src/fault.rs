@@ -72,10 +72,11 @@ const MAX_PADDING: usize = 64 << 20;
 ///
 /// Several may be queued: a request meets the first in the queue that is for its path.
 ///
-/// Without [`after_commit`](Self::after_commit) the server's state stays as it was: where the
-/// answer still is a token set, its `refresh_token` is the one that was presented, or, within a
-/// grace, the one of the kept answer; without rotation there is none. `delay` is the exception: it
-/// only takes time.
+/// Without [`after_commit`](Self::after_commit) the server's state stays as it was. Where the
+/// answer to a refresh still is a token set, its `refresh_token` is the one that was presented, or,
+/// within a grace, the one of the kept answer; without rotation there is none. Other answers show
+/// what would have been, with ids and tokens that the server doesn't know. `delay` is the
+/// exception: it only takes time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {

@@ -41,7 +41,9 @@ pub(crate) async fn guarded(
             }
             answer
         }
-        None => reshaped(handle(&mut app.core(), mode), &fault),
+        None if mode.commit => reshaped(handle(&mut app.core(), mode), &fault),
+        // Here for all endpoints, so that none of them can forget it.
+        None => reshaped(app.core().undone(|core| handle(core, mode)), &fault),
     };
     if fault.after_commit && !wait.is_zero() {
         sleep(wait).await;

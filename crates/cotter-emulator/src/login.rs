@@ -20,7 +20,7 @@ pub(crate) struct Request {
 }
 
 /// A code or link that was sent, and what it is for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Challenge {
     pub(crate) request: Request,
     pub(crate) identifier: String,
@@ -41,7 +41,7 @@ struct Grant {
 }
 
 /// Every sign-in in progress.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Logins {
     challenges: HashMap<u64, Challenge>,
     grants: HashMap<String, Grant>,

@@ -31,6 +31,24 @@ pub(crate) struct Core {
     pub(crate) faults: Queue,
 }
 
+impl Core {
+    /// What `handle` answers; all that it changed is put back.
+    pub(crate) fn undone<T>(&mut self, handle: impl FnOnce(&mut Self) -> T) -> T {
+        let users = self.users.clone();
+        let families = self.families.clone();
+        let logins = self.logins.clone();
+        let events = self.events.clone();
+        let counters = self.counters;
+        let answer = handle(self);
+        self.users = users;
+        self.families = families;
+        self.logins = logins;
+        self.events = events;
+        self.counters.undo(&counters);
+        answer
+    }
+}
+
 /// What handlers and the handle share.
 #[derive(Debug)]
 pub(crate) struct App {

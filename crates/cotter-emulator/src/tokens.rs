@@ -12,7 +12,7 @@ use crate::options::TokenSetOptions;
 use crate::state::Core;
 
 /// One sign-in and all that descends from it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Family {
     user: String,
     auth_method: String,
@@ -25,13 +25,13 @@ struct Family {
 }
 
 /// One refresh token that was issued.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Issued {
     family: u64,
     superseded: Option<Superseded>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Superseded {
     at_ms: i64,
     /// The sound set of the rotation, and its life: kept while a grace may want it again.
@@ -39,7 +39,7 @@ struct Superseded {
 }
 
 /// Every family and every refresh token ever issued.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Families {
     families: HashMap<u64, Family>,
     tokens: HashMap<String, Issued>,
@@ -113,7 +113,7 @@ impl Families {
 /// How a request is to be handled, as a fault has it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mode<'a> {
-    /// Whether the state may change.
+    /// Whether what changes stays: where it doesn't, a refresh shows the token it was sent.
     pub(crate) commit: bool,
     /// What is wrong with the tokens.
     pub(crate) fault: Option<&'a str>,

@@ -68,7 +68,7 @@ pub(crate) fn nobody() -> Value {
 }
 
 /// Every user, by id.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Users {
     by_id: HashMap<String, User>,
     by_identifier: HashMap<String, String>,
