@@ -4,12 +4,12 @@ use core::fmt;
 use core::time::Duration;
 use std::env;
 use std::sync::Arc;
+use std::time::Instant;
 
 use cotter_core::{Error, PlainHttp};
 use http::Uri;
 use ureq::config::AutoHeaderValue;
 use ureq::tls::{TlsConfig, TlsProvider};
-use ureq::unversioned::transport::{Connector as _, DefaultConnector};
 use ureq::{Agent, Proxy, ProxyProtocol};
 
 use crate::except::Except;
@@ -68,7 +68,8 @@ impl Builder {
     }
 
     /// How long resolving the name may take, and then connecting with the TLS handshake, 5 seconds
-    /// each by default; the deadline of the whole request holds beside it.
+    /// each by default; the deadline of the whole request holds beside it. Through a proxy, all that
+    /// comes before the request may take so long together.
     pub const fn connect_timeout(mut self, span: Duration) -> Self {
         self.connect_timeout = span;
         self
@@ -140,7 +141,15 @@ impl Builder {
 
 impl Settings {
     /// An agent that has sent nothing yet, for one request to `uri`; `begun` tells when it has.
-    pub(crate) fn agent(&self, uri: &Uri, loopback: bool, begun: Begun) -> Agent {
+    ///
+    /// Where a proxy is used, the connection through it has so much time from now on.
+    pub(crate) fn agent(
+        &self,
+        uri: &Uri,
+        loopback: bool,
+        connect_timeout: Duration,
+        begun: Begun,
+    ) -> Agent {
         let proxied = uri.scheme_str() == Some("https") && !loopback;
         let proxy = self.proxy.as_ref().filter(|(_, except)| proxied && !except.matches(uri));
         let config = Agent::config_builder()
@@ -151,8 +160,8 @@ impl Settings {
             .max_idle_connections(0)
             .max_idle_connections_per_host(0)
             .build();
-        let connector = DefaultConnector::default().chain(Limit::new(proxy.is_some(), begun));
-        Agent::with_parts(config, connector, Names)
+        let proxied_until = proxy.map(|_| Instant::now() + connect_timeout);
+        Agent::with_parts(config, Limit::new(proxied_until, begun), Names)
     }
 }
 

@@ -22,7 +22,8 @@
 //! built, `SSL_CERT_FILE` in place of the system's certificates.
 //!
 //! A response may have a body of 64 KiB, a head of 64 KiB, and 512 KiB in all, with everything that
-//! stands between and after (interim responses, sizes of chunks, trailers): more is not read.
+//! stands between and after (interim responses, sizes of chunks, trailers): more is not read. What
+//! comes through a proxy before the request has begun may have 64 KiB too.
 //!
 //! Where ureq's feature `gzip`, `brotli` or `charset` is switched on by anybody in the tree, a body
 //! that its headers call compressed, or text of another charset, is opened, and no setting of ureq's
@@ -35,6 +36,7 @@ mod failure;
 mod limit;
 mod names;
 mod roots;
+mod tunnel;
 
 use core::fmt;
 use core::time::Duration;
@@ -93,7 +95,8 @@ impl Ureq {
     /// Its middleware and its cookies, where ureq's feature for them is on, can send a refresh token
     /// twice or elsewhere, which ends sessions; nothing here can see or undo them. Redirects and
     /// kept connections are not used, and the deadline, the limits of head and body and the rule about
-    /// plain http hold all the same; what stands between head and body is not counted.
+    /// plain http hold all the same; what stands between head and body is not counted, and a proxy
+    /// of its own that sends its answer byte by byte can hold a request beyond the deadline.
     #[must_use]
     pub const fn danger_from_agent(agent: Agent) -> Self {
         Self { agents: Agents::Finished(agent), plain_http: PlainHttp::Loopback }
@@ -107,12 +110,12 @@ impl Ureq {
     ) -> Result<Response<ureq::Body>, ureq::Error> {
         let loopback = request.uri().host().is_some_and(is_loopback);
         let (agent, connect_timeout) = match &self.agents {
-            Agents::Finished(agent) => (agent.clone(), builder::CONNECT_TIMEOUT),
+            Agents::Finished(agent) => (agent.clone(), builder::CONNECT_TIMEOUT.min(timeout)),
             Agents::Settings(settings) => {
-                (settings.agent(request.uri(), loopback, begun.clone()), settings.connect_timeout)
+                let span = settings.connect_timeout.min(timeout);
+                (settings.agent(request.uri(), loopback, span, begun.clone()), span)
             }
         };
-        let connect_timeout = connect_timeout.min(timeout);
         let request = agent
             .configure_request(request)
             .http_status_as_error(false)

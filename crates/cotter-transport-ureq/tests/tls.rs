@@ -1,11 +1,14 @@
 //! TLS, proxies and the environment, with servers on loopback.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+use core::error::Error as _;
 use core::time::Duration;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
 
 use cotter_core::{BlockingTransport, SecretBytes, Sent, TransportError};
 use cotter_testkit::certificates;
@@ -36,8 +39,13 @@ fn post(url: &str) -> Request<SecretBytes> {
     request.body(SecretBytes::from(b"PLANTED-BODY".as_slice())).unwrap()
 }
 
-/// Speaks TLS as `auth.example`, reads one request, notes it, and writes `answer`.
-fn speak_tls(stream: &mut TcpStream, seen: &Mutex<String>, answer: &str) -> io::Result<()> {
+/// Speaks TLS as `auth.example`, reads one request, notes it, and writes `answer` after `pause`.
+fn speak_tls(
+    stream: &mut TcpStream,
+    seen: &Mutex<String>,
+    pause: Duration,
+    answer: &str,
+) -> io::Result<()> {
     let certificate = CertificateDer::from_pem_slice(certificates::SERVER.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(certificates::SERVER_KEY.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -59,6 +67,7 @@ fn speak_tls(stream: &mut TcpStream, seen: &Mutex<String>, answer: &str) -> io::
         request.extend_from_slice(&chunk[..length]);
     }
     seen.lock().unwrap().push_str(&String::from_utf8_lossy(&request));
+    thread::sleep(pause);
     tls.write_all(answer.as_bytes())?;
     tls.flush()
 }
@@ -67,9 +76,17 @@ fn tls_server(answer: &'static str) -> (Server, Arc<Mutex<String>>) {
     let seen = Arc::<Mutex<String>>::default();
     let server = Server::start_raw({
         let seen = Arc::clone(&seen);
-        move |stream| speak_tls(stream, &seen, answer)
+        move |stream| speak_tls(stream, &seen, Duration::ZERO, answer)
     });
     (server, seen)
+}
+
+/// What the client says to a proxy before it waits for the answer, so that no more is there.
+fn read_connect(stream: &TcpStream) -> io::Result<String> {
+    let mut head = String::new();
+    let mut reader = BufReader::new(stream.try_clone()?);
+    while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head)? > 0 {}
+    Ok(head)
 }
 
 /// A proxy that answers CONNECT with `status` and, where that is 200, is the server itself.
@@ -78,16 +95,29 @@ fn proxy(status: u16) -> (Server, Arc<Mutex<String>>) {
     let server = Server::start_raw({
         let seen = Arc::clone(&seen);
         move |stream| {
-            let mut head = String::new();
-            // No more than the head is there, as the client waits for the answer.
-            let mut reader = BufReader::new(stream.try_clone()?);
-            while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head)? > 0 {}
+            let head = read_connect(stream)?;
             seen.lock().unwrap().push_str(&head);
             write!(stream, "HTTP/1.1 {status} Planned\r\n\r\n")?;
-            if status == 200 { speak_tls(stream, &seen, ANSWER) } else { Ok(()) }
+            match status {
+                200 => speak_tls(stream, &seen, Duration::ZERO, ANSWER),
+                _ => Ok(()),
+            }
         }
     });
     (server, seen)
+}
+
+/// A proxy that answers CONNECT with `start`, and then with one byte now and then.
+fn dripping_proxy(start: &'static [u8]) -> Server {
+    Server::start_raw(move |stream| {
+        read_connect(stream)?;
+        stream.write_all(start)?;
+        for _ in 0..100 {
+            thread::sleep(Duration::from_millis(50));
+            stream.write_all(b"a")?;
+        }
+        Ok(())
+    })
 }
 
 #[test]
@@ -158,6 +188,61 @@ fn a_proxy_that_refuses_has_sent_nothing() {
     assert_eq!(error.sent(), Sent::No, "{error:?}");
     assert!(!format!("{error:?} {error}").contains("PROXY-PASSWORD"), "{error:?}");
     assert!(!seen.lock().unwrap().contains("PLANTED"));
+}
+
+#[test]
+fn a_proxy_that_drips_its_answer_ends_with_the_deadline_and_is_not_sent() {
+    let brief = Duration::from_millis(250);
+    // The answer itself, and then the server's handshake, in a record that would be long.
+    let starts: [&[u8]; 2] =
+        [b"HTTP/1.1 200 OK\r\nx: ", b"HTTP/1.1 200 OK\r\n\r\n\x16\x03\x03\x3f\x00"];
+    for start in starts {
+        let proxy = dripping_proxy(start);
+        for (connect_timeout, timeout) in [(brief, PLENTY), (PLENTY, brief)] {
+            let builder = trusting().proxy(format!("http://{}", proxy.address()));
+            let transport = builder.connect_timeout(connect_timeout).build().unwrap();
+            let get = Request::get("https://auth.example/keys").body(SecretBytes::default());
+            for request in [post("https://auth.example/token"), get.unwrap()] {
+                let from = Instant::now();
+                let error = send(&transport, request, timeout).unwrap_err();
+                assert!(from.elapsed() < 4 * brief, "{:?} {error:?}", from.elapsed());
+                assert_eq!(error.sent(), Sent::No, "{error:?}");
+                assert!(error.to_string().contains("in time"), "{error:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_answers_without_an_end_is_not_read_on() {
+    let proxy = Server::start_raw(|stream| {
+        read_connect(stream)?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nx: ")?;
+        loop {
+            stream.write_all(&[b'a'; 1000])?;
+        }
+    });
+    let transport = trusting().proxy(format!("http://{}", proxy.address())).build().unwrap();
+    let error = send(&transport, post("https://auth.example/token"), PLENTY).unwrap_err();
+    assert_eq!(error.sent(), Sent::No, "{error:?}");
+    assert_eq!(error.source().unwrap().to_string(), "more than 64 KiB came");
+}
+
+/// What holds for the way to the server holds no more once the request is on it.
+#[test]
+fn a_response_through_a_proxy_may_be_later_than_a_connection_and_longer_than_its_answer() {
+    let brief = Duration::from_secs(1);
+    let proxy = Server::start_raw(move |stream| {
+        read_connect(stream)?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+        let body = "x".repeat(64 << 10);
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        speak_tls(stream, &Mutex::default(), brief + brief / 4, &answer)
+    });
+    let builder = trusting().proxy(format!("http://{}", proxy.address()));
+    let transport = builder.connect_timeout(brief).build().unwrap();
+    let response = send(&transport, post("https://auth.example/token"), PLENTY).unwrap();
+    assert_eq!(response.body().len(), 64 << 10);
 }
 
 #[test]
