@@ -167,7 +167,8 @@ async fn a_caller_dropped_at_every_step_of_the_flight_loses_nothing() {
         store.on(op, store.count(op) + nth, fault);
         let mut caller = Box::pin(session.access_token());
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(caller.as_mut().poll(&mut cx).is_pending());
+        let waits = caller.as_mut().poll(&mut cx).is_pending();
+        assert!(waits || op == Op::Release, "only a release is waited for by nobody");
         let reached = tokio::time::timeout(Duration::from_secs(5), gate.until_reached_async());
         reached.await.unwrap();
         drop(caller);
