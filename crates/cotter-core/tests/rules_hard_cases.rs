@@ -103,6 +103,28 @@ fn rule_02_a_flight_that_resumes_takes_a_lease_of_its_own_before_it_sends() {
 }
 
 #[test]
+fn rule_02_a_lapsed_lease_is_waited_out_by_the_next_one_if_not_by_this() {
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.replies.push_back(Reply::Lost);
+    process.acquire(&mut world, Goal::access()).unwrap_err();
+    world.seconds(100);
+    // There is no time left to rest within this flight.
+    world.lapsed = true;
+    process.policy = process.policy.with_flight_budget(Duration::from_secs(12));
+    let error = process.acquire(&mut world, Goal::access()).unwrap_err();
+    assert!(
+        is_uncertain(&error) && error.retry_after() >= Some(Duration::from_secs(10)),
+        "{error}"
+    );
+    assert_eq!(world.sent, ["r1"]);
+    let before = world.boot;
+    world.replies.push_back(grant("a2", "r2"));
+    assert_eq!(Process::new(Rotation::Strict).acquire(&mut world, Goal::access()).unwrap(), "a2");
+    let rested = Duration::from_millis(world.boot - before);
+    assert!(rested >= Duration::from_secs(10), "it rested {rested:?}");
+}
+
+#[test]
 fn rule_03_a_grant_is_not_given_up_for_a_record_that_cannot_be_read() {
     for kind in [StoreErrorKind::KeyMissing, StoreErrorKind::Damaged, StoreErrorKind::Locked] {
         let (mut world, mut process) = expired(Rotation::Strict);
@@ -296,7 +318,7 @@ fn rule_10_a_rest_that_is_longer_than_a_flight_may_wait_is_said_at_once() {
     assert!(error.to_string().ends_with("it has to rest before it is tried again"), "{error}");
     let rest = error.retry_after().unwrap();
     assert!(rest > Duration::from_secs(9) && rest <= Duration::from_secs(10), "{rest:?}");
-    assert_eq!(world.told(), "Load, Lease, Load, Release, Done");
+    assert_eq!(world.told(), "Load, Publish, Lease, Load, Release, Done");
     // What is left of it then is not worth coming back for.
     world.pass(rest - Duration::from_millis(400));
     world.replies.push_back(grant("a2", "r2"));
@@ -705,6 +727,26 @@ fn rule_18_who_insists_waits_as_long_as_the_server_asked_and_no_longer() {
 }
 
 #[test]
+fn rule_18_what_the_server_asked_for_is_not_forgotten_over_something_else() {
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.replies.push_back(Reply::With(429, "retry-after", "600"));
+    process.acquire(&mut world, Goal::access()).unwrap_err();
+    // Another caller's flight, which would only write a rejection down, meets a store that is locked.
+    world.unreadable = Some(StoreErrorKind::Locked);
+    let rejected = Goal::instead_of(AccessToken::new("a1"));
+    let error = process.acquire(&mut world, rejected).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store);
+    world.unreadable = None;
+    for (seconds, flies) in [(590, false), (12, true)] {
+        world.seconds(seconds);
+        for goal in [Goal::access(), Goal::refresh()] {
+            let verdict = process.verdict(&world, &goal);
+            assert_eq!(matches!(verdict, Verdict::Fly), flies, "{seconds} {goal:?} {verdict:?}");
+        }
+    }
+}
+
+#[test]
 fn rule_18_a_clock_that_shows_no_date_takes_no_usable_token_away() {
     let (mut world, mut process) = stale(Rotation::Strict);
     world.wall = -1;
@@ -722,7 +764,7 @@ fn rule_18_the_wait_for_a_store_counts_as_one_for_its_lease() {
     world.waited = Duration::from_millis(1_500);
     let mut waiting = Process::new(Rotation::Strict);
     assert!(is_unsent(&waiting.acquire(&mut world, Goal::access()).unwrap_err()));
-    assert_eq!(world.told(), "Load, Lease, Load, Release, Done");
+    assert_eq!(world.told(), "Load, Publish, Lease, Load, Release, Done");
     // Who had waited for less, and began only after that, tries for himself.
     world.waited = Duration::from_millis(500);
     world.replies.push_back(grant("a2", "r2"));

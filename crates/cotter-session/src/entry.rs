@@ -5,10 +5,13 @@ use std::sync::{Arc, PoisonError};
 use cotter_core::flow::{Outcome, Publication, Unpersisted};
 use cotter_core::{
     AccessToken, BootTime, Error, Event, Fingerprint, Force, Goal, IdToken, Memory, RefreshToken,
-    StoreKey, Verdict, View,
+    StoreKey, Verdict, View, Want,
 };
 
 use crate::sync::{Mutex, MutexGuard, Shown};
+
+/// How many refused tokens are remembered before anything is shown.
+const SUSPECTS: usize = 16;
 
 /// What the two faces' flights have in common.
 pub(crate) trait Flight: core::fmt::Debug {
@@ -33,6 +36,8 @@ pub(crate) struct Entry<F> {
 struct State<F> {
     generation: u64,
     memory: Memory,
+    /// Access tokens that resource servers refused while nothing was shown yet.
+    suspects: Vec<Fingerprint>,
     flight: Option<Arc<F>>,
     /// What is in memory only; it stays here until a flight that stores it has landed.
     kept: Option<Unpersisted>,
@@ -103,6 +108,7 @@ impl<F: Flight> Entry<F> {
             state: Mutex::new(State {
                 generation: 0,
                 memory: Memory::default(),
+                suspects: Vec::new(),
                 flight: None,
                 kept: None,
                 looking: false,
@@ -163,6 +169,7 @@ impl<F: Flight> Entry<F> {
         // A rejection that is not written down is known nowhere else.
         let view = self.view.load_full();
         let owed = view.is_some_and(|view| state.memory.owes_note(&view));
+        let owed = owed || !state.suspects.is_empty();
         state.flight.is_none() && state.kept.is_none() && !paused && !owed
     }
 
@@ -271,11 +278,11 @@ impl<F: Flight> Entry<F> {
     /// Shows what a flow of this generation has to show; what is older than what is shown, or comes
     /// from an earlier generation, is not.
     pub(crate) fn publish(&self, generation: u64, publication: &Publication) {
-        let state = self.lock();
+        let mut state = self.lock();
         if state.generation != generation {
             return;
         }
-        self.show(&state, publication);
+        self.show(&mut state, publication);
         let flight = state.flight.clone();
         drop(state);
         if let Some(flight) = flight {
@@ -289,10 +296,14 @@ impl<F: Flight> Entry<F> {
     }
 
     /// Caller holds the lock.
-    fn show(&self, state: &State<F>, publication: &Publication) {
+    fn show(&self, state: &mut State<F>, publication: &Publication) {
         match publication {
-            Publication::Absent(_) => self.view.store(None),
+            Publication::Absent(_) => {
+                state.suspects.clear();
+                self.view.store(None);
+            }
             Publication::Signed(view) => {
+                state.recognise(view);
                 let view = &state.without_rejected(Arc::clone(view));
                 let shown = self.view.load();
                 let newer = shown.as_ref().is_some_and(|shown| {
@@ -381,6 +392,7 @@ impl<F: Flight> Entry<F> {
             Publication::Absent(_) => self.view.store(None),
         }
         state.memory = memory;
+        state.suspects.clear();
         let kept = state.kept.take();
         drop(state);
         if let Some(flight) = detached {
@@ -404,7 +416,12 @@ impl<F: Flight> Entry<F> {
         goal: &Goal,
         result: &Result<Arc<View>, Error>,
     ) -> bool {
-        self.is_current(flight.generation()) && (result.is_ok() || flight.goal() == goal)
+        let answers = match result {
+            // For who insisted this is the end; the others may get another one.
+            Ok(view) => goal.force == Force::Now || goal.want != Want::Access || !was_refused(view),
+            Err(_) => flight.goal() == goal,
+        };
+        self.is_current(flight.generation()) && answers
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -419,14 +436,24 @@ impl<F: Flight> Entry<F> {
     /// not shown either when it is found.
     pub(crate) fn reject(&self, token: &AccessToken) {
         let mut state = self.lock();
-        let bare = self.view.load_full().map(|view| view.without_access(token));
-        if matches!(bare, Some(None)) {
-            return;
+        let token_is = Fingerprint::of(token.expose());
+        match self.view.load_full() {
+            Some(view) => {
+                if let Some(view) = view.without_access(token) {
+                    // Who rested because there was a usable token has none any more.
+                    state.memory.trouble.take_if(|trouble| trouble.resting);
+                    state.memory.rejected = Some(token_is);
+                    self.view.store(Some(Arc::new(view)));
+                }
+            }
+            None if state.suspects.contains(&token_is) => {}
+            None => {
+                if state.suspects.len() == SUSPECTS {
+                    state.suspects.remove(0);
+                }
+                state.suspects.push(token_is);
+            }
         }
-        // Who rested because there was a usable token has none any more.
-        state.memory.trouble.take_if(|trouble| trouble.resting);
-        state.memory.rejected = Some(Fingerprint::of(token.expose()));
-        self.view.store(bare.flatten().map(Arc::new));
     }
 }
 
@@ -440,6 +467,15 @@ impl<F: Flight> State<F> {
             landings: self.landings,
             _flight: core::marker::PhantomData,
         }
+    }
+
+    /// If the token that is found now was refused before it was shown, that counts from now on.
+    fn recognise(&mut self, view: &View) {
+        let access = view.access.as_ref().map(|access| Fingerprint::of(access.token.expose()));
+        if let Some(refused) = access.filter(|access| self.suspects.contains(access)) {
+            self.memory.rejected = Some(refused);
+        }
+        self.suspects.clear();
     }
 
     /// The view, without the access token if a caller was refused with it (rule 16).
@@ -484,10 +520,16 @@ fn shares(theirs: &Goal, mine: &Goal) -> bool {
     }
 }
 
+/// Whether a resource server refused the access token of a view that a flight ended with: it was usable
+/// then.
+fn was_refused(view: &View) -> bool {
+    view.access.as_ref().is_some_and(|shown| shown.usable_until == BootTime::PAST)
+}
+
 /// The access token of a view that a flight ended with.
 pub(crate) fn access(view: &View) -> Result<AccessToken, Error> {
     match &view.access {
-        Some(shown) if shown.usable_until == BootTime::PAST => Err(Error::unavailable(
+        Some(_) if was_refused(view) => Err(Error::unavailable(
             "the access token was refused by its resource server, and there is no other yet",
             None,
             false,

@@ -115,10 +115,37 @@ impl<F: Flight> Map<F> {
         done
     }
 
-    /// Takes this token for `name`, unless another session is known to hold it. Given back by
-    /// [`holds`](Self::holds) where the sign-in comes to nothing.
-    pub(crate) fn claim(&self, name: &Arc<str>, token: Fingerprint) -> bool {
-        self.lock().holders.entry(token).or_insert_with(|| Arc::clone(name)) == name
+    /// Takes this token for the session of `entry`, unless another is known to hold it. When the answer is
+    /// dropped, the session holds what it shows then and nothing else.
+    pub(crate) fn claim<'a>(
+        &'a self,
+        entry: &'a Entry<F>,
+        token: Option<Fingerprint>,
+    ) -> Option<Claim<'a, F>> {
+        let name = entry.name_shared();
+        if let Some(token) = token {
+            let mut inner = self.lock();
+            let holder = inner.holders.entry(token).or_insert_with(|| Arc::clone(&name));
+            if *holder != name {
+                return None;
+            }
+        }
+        Some(Claim { map: self, entry, token })
+    }
+}
+
+/// A refresh token that is about to be signed in.
+#[derive(Debug)]
+pub(crate) struct Claim<'a, F: Flight> {
+    map: &'a Map<F>,
+    entry: &'a Entry<F>,
+    token: Option<Fingerprint>,
+}
+
+impl<F: Flight> Drop for Claim<'_, F> {
+    fn drop(&mut self) {
+        let (name, shown) = (self.entry.name_shared(), self.entry.refresh_fingerprint());
+        self.map.holds(&name, self.token, shown);
     }
 }
 

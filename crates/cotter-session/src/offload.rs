@@ -68,16 +68,39 @@ impl<S: BlockingTokenStore + 'static> Offload<S> {
         work: impl FnOnce(&S) -> Result<T, StoreError> + Send + 'static,
         unwanted: impl FnOnce(&S, T) + Send + 'static,
     ) -> Result<T, StoreError> {
-        let store = Arc::clone(&self.store);
+        let (store, later) = (Arc::clone(&self.store), Arc::clone(&self.store));
         let (answer, answered) = oneshot::channel();
+        let queue = self.queue.clone();
+        let unread = move |unread| {
+            // On the store's thread: whoever drops an answer may not be held up.
+            let _ = queue.send(Box::new(move || unwanted(&later, unread)) as Job);
+        };
         let job = move || {
-            if let Err(Ok(unread)) = answer.send(work(&store)) {
-                unwanted(&store, unread);
-            }
+            let said = Some(work(&store));
+            // Dropped on either side of the channel, it comes back.
+            let _ = answer.send(Answer { said, unread: Some(unread) });
         };
         let gone = || StoreError::new(StoreErrorKind::Other, "the store's thread is gone");
         self.queue.send(Box::new(job)).map_err(|_| gone())?;
-        answered.await.map_err(|_| StoreError::new(StoreErrorKind::Other, "the store panicked"))?
+        let answer = answered.await;
+        answer
+            .ok()
+            .and_then(|mut answer| answer.said.take())
+            .unwrap_or_else(|| Err(StoreError::new(StoreErrorKind::Other, "the store panicked")))
+    }
+}
+
+/// What a store answered, on its way to whoever asked.
+struct Answer<T, F: FnOnce(T)> {
+    said: Option<Result<T, StoreError>>,
+    unread: Option<F>,
+}
+
+impl<T, F: FnOnce(T)> Drop for Answer<T, F> {
+    fn drop(&mut self) {
+        if let (Some(Ok(said)), Some(unread)) = (self.said.take(), self.unread.take()) {
+            unread(said);
+        }
     }
 }
 

@@ -87,6 +87,8 @@ pub(super) struct Flight {
     pub(super) looking: bool,
     /// What was learned last.
     pub(super) view: Option<Arc<View>>,
+    /// What callers see.
+    pub(super) shown: Option<Revision>,
 }
 
 /// How long everybody goes without trying after a failure.
@@ -135,6 +137,7 @@ impl Flight {
             polls: 0,
             tries: 0,
             looking: false,
+            shown: view.as_ref().map(|view| view.revision),
             view,
         })
     }
@@ -154,22 +157,32 @@ impl Flight {
     }
 
     pub(super) fn before_lease(self: Box<Self>, now: Now, loaded: Option<Loaded>) -> Step<Outcome> {
-        let shown = self.view.as_ref().map(|view| view.revision);
         match self.look(now, loaded) {
-            Continue((flight, seen)) if shown == Some(seen.revision) => flight.go_for_the_lease(),
-            Continue((flight, _)) => flight.show_what_is_usable(now),
+            Continue((flight, _)) => flight.show(now, |flight, _| flight.go_for_the_lease()),
             Break(step) => step,
         }
     }
 
-    /// Nobody here has seen this yet: who can use it need not wait for the exchange (rule 18).
-    fn show_what_is_usable(self: Box<Self>, now: Now) -> Step<Outcome> {
-        match self.view.clone().filter(|view| view.has_usable_token(now.boot)) {
-            Some(view) => Step::Publish(Ask::new(Publication::Signed(view), move |_, ()| {
-                self.go_for_the_lease()
-            })),
-            None => self.go_for_the_lease(),
+    /// Shows what was found, if nobody here has seen it yet: who can use it need not wait for the exchange
+    /// (rule 18), and whose tokens they are is known before one of them is spent.
+    fn show(
+        mut self: Box<Self>,
+        now: Now,
+        then: impl FnOnce(Box<Self>, Now) -> Step<Outcome> + Send + 'static,
+    ) -> Step<Outcome> {
+        match self.view.clone().filter(|view| self.is_news(view, now)) {
+            Some(view) => {
+                self.shown = Some(view.revision);
+                Step::Publish(Ask::new(Publication::Signed(view), move |now, ()| then(self, now)))
+            }
+            None => then(self, now),
         }
+    }
+
+    fn is_news(&self, view: &View, now: Now) -> bool {
+        let (shown, found) = (self.shown, view.revision);
+        shown.is_none_or(|shown| shown.lineage != found.lineage)
+            || shown != Some(found) && view.has_usable_token(now.boot)
     }
 
     fn go_for_the_lease(self: Box<Self>) -> Step<Outcome> {
@@ -178,7 +191,9 @@ impl Flight {
 
     pub(super) fn after_lease(self: Box<Self>, now: Now, loaded: Option<Loaded>) -> Step<Outcome> {
         match self.look(now, loaded) {
-            Continue((flight, seen)) => flight.wait_out_journal(now, seen),
+            Continue((flight, seen)) => {
+                flight.show(now, |flight, now| flight.wait_out_journal(now, seen))
+            }
             Break(step) => step,
         }
     }
@@ -407,8 +422,15 @@ impl Flight {
         let too_long = !lapsed && rest > self.cx.policy.rest_wait;
         if too_long || wait.saturating_add(self.send_budget()) > self.budget_left(now) {
             let next = "it has to rest before it is tried again";
-            let error = self.still_uncertain(self.uncertain_wait(&journal, now), next);
-            return self.fail(now, error, Pause::AtLeast(wait));
+            let error = self.still_uncertain(wait, next);
+            if !lapsed {
+                return self.fail(now, error, Pause::AtLeast(wait));
+            }
+            // Rule 2 binds whoever comes next as well, who gets a lease that nobody let lapse.
+            seen.record.journal = Some(journal.of_unknown_boot(now));
+            return self.save(seen, move |flight, now, _, _| {
+                flight.fail(now, error, Pause::AtLeast(wait))
+            });
         }
         self.sleep(wait, |flight, _| flight.load(Self::after_lease))
     }
@@ -534,17 +556,24 @@ impl Flight {
             Pause::AtLeast(least) => (least, None),
             Pause::Asked(asked) => (asked, Some(asked)),
         };
-        let failures = self.memory.trouble.as_ref().map_or(0, |trouble| trouble.failures);
-        let failures = failures.saturating_add(1);
+        let earlier = self.memory.trouble.as_ref();
+        let failures = earlier.map_or(0, |trouble| trouble.failures).saturating_add(1);
         let own = self.cx.policy.backoff(failures);
         let own = own.saturating_add(self.dice.up_to(own / 8));
-        self.memory.trouble = Some(Arc::new(Trouble {
+        let mut trouble = Trouble {
             error: error.clone(),
             until: now.boot.saturating_add(least.max(own)),
             asked_until: asked.map_or(BootTime::PAST, |asked| now.boot.saturating_add(asked)),
             failures,
             resting: false,
-        }));
+        };
+        // What the server asked for is not forgotten over something else that goes wrong meanwhile.
+        if let Some(earlier) = earlier.filter(|earlier| earlier.asked_until > trouble.until) {
+            trouble.error = earlier.error.clone();
+            trouble.until = earlier.asked_until;
+            trouble.asked_until = earlier.asked_until;
+        }
+        self.memory.trouble = Some(Arc::new(trouble));
     }
 
     /// Gives the lease back and publishes what was learned.

@@ -93,20 +93,13 @@ impl Session {
         let turn = shared.turnstile(&name).lock().unwrap_or_else(PoisonError::into_inner);
         let token = fingerprint(&tokens);
         let sign_in = SignIn { tokens, lineage: shared.common.lineage()? };
-        if token.is_some_and(|token| !shared.map.claim(&name, token)) {
-            return Err(held_elsewhere());
-        }
-        let old = entry.refresh_fingerprint();
+        let claim = shared.map.claim(entry, token).ok_or_else(held_elsewhere)?;
         let outcome =
             drive(flow::sign_in(cx, sign_in, shared.world.clock.now()), &shared.world, |_| ());
-        if let Err(error) = outcome.result {
-            shared.map.holds(&name, token, entry.refresh_fingerprint());
-            return Err(error);
-        }
+        outcome.result?;
         if let Some(publication) = &outcome.publish {
-            let kept = entry.replace(publication, outcome.memory);
-            shared.map.holds(&name, old, token);
-            shared.map.holds(&name, token, entry.refresh_fingerprint());
+            let kept = shared.map.follow(entry, || entry.replace(publication, outcome.memory));
+            drop(claim);
             if let Some(kept) = kept {
                 flight::abandon(shared, kept);
             }
@@ -224,7 +217,6 @@ impl Session {
         let _work = entry.work();
         let name = entry.name_shared();
         let turn = shared.turnstile(&name).lock().unwrap_or_else(PoisonError::into_inner);
-        let old = entry.refresh_fingerprint();
         let seen = entry.memory().seen;
         let state = RefCell::new((Some(turn), None));
         let step = flow::sign_out(shared.common.context(entry.key()), shared.world.clock.now());
@@ -232,8 +224,7 @@ impl Session {
             let mut memory = Memory::default();
             memory.seen = seen;
             memory.signed_out = true;
-            let left = entry.replace(publication, memory);
-            shared.map.holds(&name, old, None);
+            let left = shared.map.follow(entry, || entry.replace(publication, memory));
             // The next one may sign in; a server that is slow to revoke holds nobody up.
             *state.borrow_mut() = (None, left);
         });
