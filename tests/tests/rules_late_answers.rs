@@ -223,7 +223,14 @@ async fn rule_16_of_tokens_rejected_before_anything_is_shown_none_is_forgotten()
     world.server.reply(200, set(2));
     assert_eq!(ada.access_token().await.unwrap().expose(), "at-2");
     drop(ada);
-    keeper.session("bob").unwrap();
+    let bob = keeper.session("bob").unwrap();
+    // But not for ever, if nobody comes back for it.
+    world.store.on_next(Op::Load, Fault::Fail(StoreErrorKind::Locked));
+    bob.refresh_rejected(&AccessToken::new("at-1")).await.unwrap_err();
+    drop(bob);
+    assert!(keeper.session("eve").is_err());
+    world.pass(700);
+    keeper.session("eve").unwrap();
 }
 
 #[tokio::test]

@@ -125,6 +125,60 @@ fn rule_02_a_lapsed_lease_is_waited_out_by_the_next_one_if_not_by_this() {
 }
 
 #[test]
+fn rule_03_a_set_that_comes_after_its_lease_has_lapsed_replaces_the_token_it_was_granted_for() {
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.lasts = Some(Duration::from_secs(60));
+    world.replies.push_back(grant("a2", "r2"));
+    // The machine sleeps; another one takes the lease over and leaves a note, no more.
+    world.meanwhile.insert(
+        1,
+        Box::new(|world| {
+            world.seconds(100);
+            (world.lease, world.lapsed) = (None, true);
+            let mut other = Process::new(Rotation::Strict);
+            other.policy = other.policy.with_flight_budget(Duration::from_secs(12));
+            other.acquire(world, Goal::access()).unwrap_err();
+        }),
+    );
+    assert_eq!(process.acquire(&mut world, Goal::access()).unwrap(), "a2");
+    assert_eq!((world.stored_refresh().as_str(), world.stored().journal), ("r2", None));
+    assert_eq!(process.events, [Event::Refreshed]);
+    assert_eq!(world.sent, ["r1"]);
+}
+
+#[test]
+fn rule_11_a_note_within_its_grace_stays_as_it_is_whoever_takes_a_lapsed_lease_over() {
+    let (mut world, mut process) = expired(Rotation::Grace(Duration::from_secs(120)));
+    world.replies.extend((0..40).map(|_| Reply::Lost));
+    process.acquire(&mut world, Goal::access()).unwrap_err();
+    world.replies.clear();
+    let note = world.stored().journal;
+    world.lapsed = true;
+    process.policy = process.policy.with_flight_budget(Duration::from_secs(12));
+    process.memory.trouble = None;
+    process.acquire(&mut world, Goal::refresh()).unwrap_err();
+    assert_eq!(world.stored().journal, note);
+}
+
+#[test]
+fn rule_02_who_meets_another_ones_set_where_he_would_leave_a_note_takes_it() {
+    let (mut world, mut process) = expired(Rotation::Strict);
+    world.replies.push_back(Reply::Lost);
+    process.acquire(&mut world, Goal::access()).unwrap_err();
+    world.seconds(100);
+    world.lapsed = true;
+    process.policy = process.policy.with_flight_budget(Duration::from_secs(12));
+    process.memory.trouble = None;
+    let mut step = process.begin(&world, Goal::access());
+    while !matches!(step, Step::Save(_)) {
+        step = world.once(step).unwrap_err();
+    }
+    Process::new(Rotation::Strict).sign_in(&mut world, set("b1", "s1"), 2);
+    let outcome = world.drive(step);
+    assert_eq!(process.take(outcome).unwrap(), "b1");
+}
+
+#[test]
 fn rule_03_a_grant_is_not_given_up_for_a_record_that_cannot_be_read() {
     for kind in [StoreErrorKind::KeyMissing, StoreErrorKind::Damaged, StoreErrorKind::Locked] {
         let (mut world, mut process) = expired(Rotation::Strict);
@@ -728,20 +782,26 @@ fn rule_18_who_insists_waits_as_long_as_the_server_asked_and_no_longer() {
 
 #[test]
 fn rule_18_what_the_server_asked_for_is_not_forgotten_over_something_else() {
-    let (mut world, mut process) = expired(Rotation::Strict);
-    world.replies.push_back(Reply::With(429, "retry-after", "600"));
-    process.acquire(&mut world, Goal::access()).unwrap_err();
-    // Another caller's flight, which would only write a rejection down, meets a store that is locked.
-    world.unreadable = Some(StoreErrorKind::Locked);
-    let rejected = Goal::instead_of(AccessToken::new("a1"));
-    let error = process.acquire(&mut world, rejected).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Store);
-    world.unreadable = None;
-    for (seconds, flies) in [(590, false), (12, true)] {
-        world.seconds(seconds);
-        for goal in [Goal::access(), Goal::refresh()] {
-            let verdict = process.verdict(&world, &goal);
-            assert_eq!(matches!(verdict, Verdict::Fly), flies, "{seconds} {goal:?} {verdict:?}");
+    // In the second case the own pause becomes longer than the server's.
+    for (asked, failures) in [(600, 1), (45, 9)] {
+        let (mut world, mut process) = expired(Rotation::Strict);
+        process.policy = process.policy.with_flight_budget(Duration::from_secs(10));
+        let busy = if asked == 45 { "45" } else { "600" };
+        world.replies.push_back(Reply::With(429, "retry-after", busy));
+        process.acquire(&mut world, Goal::access()).unwrap_err();
+        // Other callers' flights, which would only write a rejection down, meet a store that is locked.
+        world.unreadable = Some(StoreErrorKind::Locked);
+        for _ in 0..failures {
+            let rejected = Goal::instead_of(AccessToken::new("a1"));
+            let error = process.acquire(&mut world, rejected).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Store);
+        }
+        world.unreadable = None;
+        for (seconds, flies) in [(asked - 10, false), (12, true)] {
+            world.seconds(seconds);
+            let verdict = process.verdict(&world, &Goal::refresh());
+            assert_eq!(matches!(verdict, Verdict::Fly), flies, "{asked}, {seconds}: {verdict:?}");
+            assert!(flies || !matches!(process.verdict(&world, &Goal::access()), Verdict::Fly));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One session in memory: generation, snapshot and flight under one short lock (rule 5).
 
+use core::time::Duration;
 use std::sync::{Arc, PoisonError};
 
 use cotter_core::flow::{Outcome, Publication, Unpersisted};
@@ -12,6 +13,9 @@ use crate::sync::{Mutex, MutexGuard, Shown};
 
 /// How many refused tokens are remembered before anything is shown.
 const SUSPECTS: usize = 16;
+
+/// How long they are remembered of a session that nobody asks for and whose record cannot be read.
+const SUSPECTED: Duration = Duration::from_secs(600);
 
 /// What the two faces' flights have in common.
 pub(crate) trait Flight: core::fmt::Debug {
@@ -38,6 +42,8 @@ struct State<F> {
     memory: Memory,
     /// Access tokens that resource servers refused while nothing was shown yet.
     suspects: Vec<Fingerprint>,
+    /// Until when they keep this entry in memory.
+    suspected_until: BootTime,
     flight: Option<Arc<F>>,
     /// What is in memory only; it stays here until a flight that stores it has landed.
     kept: Option<Unpersisted>,
@@ -109,6 +115,7 @@ impl<F: Flight> Entry<F> {
                 generation: 0,
                 memory: Memory::default(),
                 suspects: Vec::new(),
+                suspected_until: BootTime::PAST,
                 flight: None,
                 kept: None,
                 looking: false,
@@ -169,7 +176,7 @@ impl<F: Flight> Entry<F> {
         // A rejection that is not written down is known nowhere else.
         let view = self.view.load_full();
         let owed = view.is_some_and(|view| state.memory.owes_note(&view));
-        let owed = owed || !state.suspects.is_empty();
+        let owed = owed || (!state.suspects.is_empty() && boot < state.suspected_until);
         state.flight.is_none() && state.kept.is_none() && !paused && !owed
     }
 
@@ -380,6 +387,9 @@ impl<F: Flight> Entry<F> {
     pub(crate) fn replace(&self, publication: &Publication, memory: Memory) -> Option<Unpersisted> {
         let mut state = self.lock();
         if self.shows_more_of(publication) {
+            // What went wrong before was another sign-in's.
+            state.memory.trouble = None;
+            state.memory.signed_out = false;
             return None;
         }
         state.generation += 1;
@@ -434,7 +444,7 @@ impl<F: Flight> Entry<F> {
 
     /// Stops serving this access token at once, whoever asks (rule 16). Where nothing is shown yet, it is
     /// not shown either when it is found.
-    pub(crate) fn reject(&self, token: &AccessToken) {
+    pub(crate) fn reject(&self, token: &AccessToken, boot: BootTime) {
         let mut state = self.lock();
         let token_is = Fingerprint::of(token.expose());
         match self.view.load_full() {
@@ -446,12 +456,13 @@ impl<F: Flight> Entry<F> {
                     self.view.store(Some(Arc::new(view)));
                 }
             }
-            None if state.suspects.contains(&token_is) => {}
             None => {
+                state.suspects.retain(|suspect| *suspect != token_is);
                 if state.suspects.len() == SUSPECTS {
                     state.suspects.remove(0);
                 }
                 state.suspects.push(token_is);
+                state.suspected_until = boot.saturating_add(SUSPECTED);
             }
         }
     }

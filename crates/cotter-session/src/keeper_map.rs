@@ -93,25 +93,16 @@ impl<F: Flight> Map<F> {
         old: Option<Fingerprint>,
         new: Option<Fingerprint>,
     ) {
-        if old == new {
-            return;
-        }
-        let mut inner = self.lock();
-        if let Some(old) = old {
-            if inner.holders.get(&old).is_some_and(|holder| holder == name) {
-                inner.holders.remove(&old);
-            }
-        }
-        if let Some(new) = new {
-            inner.holders.insert(new, Arc::clone(name));
-        }
+        self.lock().moves(name, old, new);
     }
 
-    /// Does `work`, which may show another refresh token of this entry, and takes note of that.
+    /// Does `work`, which may show another refresh token of this entry, and takes note of that. Nobody
+    /// else of this keeper does so meanwhile: `work` must be short.
     pub(crate) fn follow<T>(&self, entry: &Entry<F>, work: impl FnOnce() -> T) -> T {
+        let mut inner = self.lock();
         let old = entry.refresh_fingerprint();
         let done = work();
-        self.holds(&entry.name_shared(), old, entry.refresh_fingerprint());
+        inner.moves(&entry.name_shared(), old, entry.refresh_fingerprint());
         done
     }
 
@@ -150,6 +141,20 @@ impl<F: Flight> Drop for Claim<'_, F> {
 }
 
 impl<F: Flight> Inner<F> {
+    fn moves(&mut self, name: &Arc<str>, old: Option<Fingerprint>, new: Option<Fingerprint>) {
+        if old == new {
+            return;
+        }
+        if let Some(old) = old {
+            if self.holders.get(&old).is_some_and(|holder| holder == name) {
+                self.holders.remove(&old);
+            }
+        }
+        if let Some(new) = new {
+            self.holders.insert(new, Arc::clone(name));
+        }
+    }
+
     /// Forgets one entry that nobody uses; the hand goes round once at most.
     fn evict_one(&mut self, boot: BootTime) -> bool {
         for _ in 0..self.ring.len() {

@@ -220,7 +220,7 @@ impl Session {
     /// As [`access_token`](Self::access_token); `Unavailable` if `rejected` was granted a moment
     /// ago, since asking for another at once would not help.
     pub async fn refresh_rejected(&self, rejected: &AccessToken) -> Result<AccessToken, Error> {
-        self.entry.reject(rejected);
+        self.entry.reject(rejected, self.shared.world.clock.boot());
         let goal = Goal::instead_of(rejected.clone());
         access(&*Box::pin(self.reach(goal)).await?)
     }

@@ -422,13 +422,22 @@ impl Flight {
         let too_long = !lapsed && rest > self.cx.policy.rest_wait;
         if too_long || wait.saturating_add(self.send_budget()) > self.budget_left(now) {
             let next = "it has to rest before it is tried again";
-            let error = self.still_uncertain(wait, next);
-            if !lapsed {
+            if !lapsed || self.grace_left(&journal, now).is_some() {
+                let error = self.still_uncertain(wait, next);
                 return self.fail(now, error, Pause::AtLeast(wait));
             }
             // Rule 2 binds whoever comes next as well, who gets a lease that nobody let lapse.
-            seen.record.journal = Some(journal.of_unknown_boot(now));
-            return self.save(seen, move |flight, now, _, _| {
+            let note = journal.of_unknown_boot(now);
+            let wait = self.uncertain_wait(&note, now);
+            let error = self.still_uncertain(wait, next);
+            seen.record.journal = Some(note);
+            return self.save(seen, move |mut flight, now, _, answer| {
+                if matches!(answer, Ok(Swap::Conflict { .. })) {
+                    if let Some(lease) = &mut flight.lease {
+                        lease.lapsed = true;
+                    }
+                    return flight.start_over(now);
+                }
                 flight.fail(now, error, Pause::AtLeast(wait))
             });
         }
@@ -568,10 +577,12 @@ impl Flight {
             resting: false,
         };
         // What the server asked for is not forgotten over something else that goes wrong meanwhile.
-        if let Some(earlier) = earlier.filter(|earlier| earlier.asked_until > trouble.until) {
-            trouble.error = earlier.error.clone();
-            trouble.until = earlier.asked_until;
+        if let Some(earlier) = earlier.filter(|earlier| earlier.asked_until > trouble.asked_until) {
             trouble.asked_until = earlier.asked_until;
+            if earlier.asked_until > trouble.until {
+                trouble.error = earlier.error.clone();
+                trouble.until = earlier.asked_until;
+            }
         }
         self.memory.trouble = Some(Arc::new(trouble));
     }

@@ -205,8 +205,8 @@ impl Flight {
             let grant = Grant { seen, spent, unfit, saves, resumed, unjudged };
             match answer {
                 Ok(Swap::Done) => flight.kept(now, grant),
-                Ok(Swap::Conflict { .. }) => flight.what_stands_there(grant),
-                Err(error) if error.is_uncertain() => flight.what_stands_there(grant),
+                Ok(Swap::Conflict { .. }) => flight.what_stands_there(grant, true),
+                Err(error) if error.is_uncertain() => flight.what_stands_there(grant, false),
                 Err(error) => flight.save_again(now, grant, error),
             }
         })
@@ -280,7 +280,7 @@ impl Flight {
     }
 
     /// Rule 3: a conflict or a time-out on the save after a grant.
-    fn what_stands_there(mut self: Box<Self>, grant: Grant) -> Step<Outcome> {
+    fn what_stands_there(mut self: Box<Self>, grant: Grant, conflict: bool) -> Step<Outcome> {
         let again = self.another_round();
         Step::Load(Ask::new(self.cx.key.clone(), move |now, answer: Result<Option<Loaded>, _>| {
             let loaded = match answer {
@@ -305,9 +305,11 @@ impl Flight {
                 grant.seen.revision = loaded.revision;
                 return self.kept(now, grant);
             }
-            // Past the budget, or the lease, others wait in vain; the set is as safe in memory.
+            // Past the budget, or the lease, others wait in vain for a store that hangs; the set is as safe
+            // in memory. One that answers takes it, whoever has the lease now.
             let leased = grant.resumed || now.boot < self.save_by(BootTime::NEVER);
-            let again = again && leased && !self.budget_left(now).is_zero();
+            let in_time = leased && !self.budget_left(now).is_zero();
+            let again = again && (in_time || conflict);
             if theirs == grant.spent && again {
                 grant.seen.revision = loaded.revision;
                 return self.keep(grant);

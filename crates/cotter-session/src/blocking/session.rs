@@ -204,7 +204,7 @@ impl Session {
     /// As [`access_token`](Self::access_token); `Unavailable` if `rejected` was granted a moment
     /// ago, since asking for another at once would not help.
     pub fn refresh_rejected(&self, rejected: &AccessToken) -> Result<AccessToken, Error> {
-        self.entry.reject(rejected);
+        self.entry.reject(rejected, self.shared.world.clock.boot());
         access(&*self.reach(Goal::instead_of(rejected.clone()))?)
     }
 
