@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! acquire   Load -> judge -> fresh: Done
+//!           Publish                    (what was found, if nobody here has seen it)
 //!           Lease                      (another process or host; polled with Sleep)
 //!           Load  -> judge -> fresh: Release, Done
 //!           Save journal               "this refresh token is being spent"
@@ -27,6 +28,7 @@ mod grant;
 mod login;
 mod read;
 mod rejection;
+mod rest;
 mod sign_in;
 mod sign_out;
 mod users;
