@@ -20,6 +20,20 @@ pub use self::person::{Agent, Awaited, BACK, Person};
 /// A store of this process that can be told to fail.
 pub type Store = FaultStore<cotter::store::Memory>;
 
+/// A provider that no test reaches: a scripted transport answers for it.
+#[must_use]
+pub fn scripted_provider() -> Provider {
+    // The address and the client are constants that a provider takes.
+    Provider::oauth2("https://auth.example/token", "client").expect("both are well-formed")
+}
+
+/// A runtime of one thread, polled only where a test says so.
+#[must_use]
+pub fn lone_runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().expect("a machine that runs tests has room for a timer")
+}
+
 /// One session, whichever face it has.
 pub trait Face: Send + Sync {
     /// Signs in with an oauth_token object.

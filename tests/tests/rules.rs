@@ -17,7 +17,7 @@ use cotter::{
     TransportError, blocking,
 };
 use cotter_testkit::{Fault, FaultStore, Gate, ManualClock, Op, ScriptedTransport};
-use cotter_tests::Log;
+use cotter_tests::{Log, scripted_provider as provider};
 
 /// How long anything here may take before it counts as stuck; less than a request may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,10 +41,6 @@ fn set(n: u32) -> String {
 
 fn tokens(n: u32) -> OAuthToken {
     set(n).parse().unwrap()
-}
-
-fn provider() -> Provider {
-    Provider::oauth2("https://auth.example/token", "client").unwrap()
 }
 
 /// Sleeps by moving the clock; but pauses as long as a second wait for a gate.

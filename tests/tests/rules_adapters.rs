@@ -13,15 +13,11 @@ use cotter::core::{
 };
 use cotter::store::Memory;
 use cotter::{
-    Error, ErrorKind, Event, OAuthToken, Policy, Provider, SecretBytes, Session, StoreErrorKind,
-    StoreKey, TransportError, blocking,
+    Error, ErrorKind, Event, OAuthToken, Policy, SecretBytes, Session, StoreErrorKind, StoreKey,
+    TransportError, blocking,
 };
 use cotter_testkit::{Fault, FaultStore, Gate, Op, ScriptedTransport};
-use cotter_tests::Log;
-
-fn provider() -> Provider {
-    Provider::oauth2("https://auth.example/token", "client").unwrap()
-}
+use cotter_tests::{Log, scripted_provider as provider};
 
 fn tokens(seconds: u32) -> OAuthToken {
     format!(r#"{{"access_token":"at-1","refresh_token":"rt-1","expires_in":{seconds}}}"#)

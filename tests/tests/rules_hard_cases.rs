@@ -12,11 +12,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cotter::core::{Handed, Step, Verified};
 use cotter::store::Memory;
 use cotter::{
-    AccessToken, ErrorKind, Keeper, Now, OAuthToken, Policy, Provider, Session, SignInReason,
-    StoreErrorKind, Verify, blocking,
+    AccessToken, ErrorKind, Keeper, Now, OAuthToken, Policy, Session, SignInReason, StoreErrorKind,
+    Verify, blocking,
 };
 use cotter_testkit::{Fault, FaultStore, Gate, ManualClock, Op, ScriptedTransport};
-use cotter_tests::Leap;
+use cotter_tests::{Leap, lone_runtime, scripted_provider as provider};
 
 type Store = FaultStore<Memory>;
 
@@ -34,10 +34,6 @@ fn set(n: u32) -> String {
 
 fn tokens(n: u32) -> OAuthToken {
     set(n).parse().unwrap()
-}
-
-fn provider() -> Provider {
-    Provider::oauth2("https://auth.example/token", "client").unwrap()
 }
 
 impl World {
@@ -338,10 +334,6 @@ async fn rule_12_of_two_sign_ins_with_one_refresh_token_at_once_one_is_refused()
 }
 
 /// A runtime that is polled while somebody blocks on it, and at no other time.
-fn lone_runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
-}
-
 /// A session whose callers wait for each other for 600 ms at most.
 fn impatient(world: &World) -> Session {
     let policy = Policy::default()

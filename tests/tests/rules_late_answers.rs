@@ -9,11 +9,10 @@ use cotter::core::LeaseAnswer;
 use cotter::store::Memory;
 use cotter::{
     AccessToken, BlockingTokenStore, ErrorKind, Event, Keeper, OAuthToken, Offload, Policy,
-    Provider, Session, StoreErrorKind, blocking,
+    Session, StoreErrorKind, blocking,
 };
 use cotter_testkit::{Fault, FaultStore, Gate, ManualClock, Op, ScriptedTransport};
-use cotter_tests::{Leap, Log};
-use tokio::runtime::Runtime;
+use cotter_tests::{Leap, Log, lone_runtime, scripted_provider as provider};
 
 struct World {
     clock: ManualClock,
@@ -22,20 +21,12 @@ struct World {
     events: Log,
 }
 
-fn provider() -> Provider {
-    Provider::oauth2("https://auth.example/token", "client").unwrap()
-}
-
 fn set(n: u32) -> String {
     format!(r#"{{"access_token":"at-{n}","refresh_token":"rt-{n}","expires_in":3600}}"#)
 }
 
 fn tokens(n: u32) -> OAuthToken {
     set(n).parse().unwrap()
-}
-
-fn lone_runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 impl World {

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use http::{Request, Response};
 
+use crate::address::PlainHttp;
 use crate::claims::Peek;
 use crate::error::Error;
 use crate::key::StoreKey;
@@ -95,7 +96,7 @@ pub struct Provider {
     revocation: Option<String>,
     single_token_revocation: bool,
     jwks: Option<String>,
-    plain_http: bool,
+    plain_http: PlainHttp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +140,7 @@ impl Provider {
         if client_id.is_empty() {
             return Err(Error::config("the client id is empty"));
         }
-        Ok(Self::new(address::endpoint(token_endpoint, false)?, client_id))
+        Ok(Self::new(address::endpoint(token_endpoint, PlainHttp::Loopback)?, client_id))
     }
 
     fn new(address: String, client_id: &str) -> Self {
@@ -154,7 +155,7 @@ impl Provider {
             revocation: None,
             single_token_revocation: false,
             jwks: None,
-            plain_http: false,
+            plain_http: PlainHttp::Loopback,
         }
     }
 
@@ -247,7 +248,7 @@ impl Provider {
     /// way reads the tokens. The transport has to be told as well.
     #[must_use]
     pub const fn danger_allow_plain_http(mut self) -> Self {
-        self.plain_http = true;
+        self.plain_http = PlainHttp::Anywhere;
         self
     }
 

@@ -84,6 +84,21 @@ pub struct Lease {
     pub waited: Duration,
 }
 
+impl Lease {
+    /// One that lasts until it is given back or its process ends, granted to `owner` at once.
+    ///
+    /// ```
+    /// use cotter_core::{Lease, LeaseOwner};
+    ///
+    /// let lease = Lease::until_given_back(LeaseOwner::from_bytes([7; 16]));
+    /// assert!(lease.ends_in.is_none() && !lease.lapsed && lease.waited.is_zero());
+    /// ```
+    #[must_use]
+    pub const fn until_given_back(owner: LeaseOwner) -> Self {
+        Self { owner, ends_in: None, lapsed: false, waited: Duration::ZERO }
+    }
+}
+
 /// Who holds a lease, as far as the store knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -102,15 +102,25 @@ fn rule_02_a_flight_that_resumes_takes_a_lease_of_its_own_before_it_sends() {
     assert_eq!(world.lease, Some(99));
 }
 
-#[test]
-fn rule_02_a_lapsed_lease_is_waited_out_by_the_next_one_if_not_by_this() {
+/// The same process, whose flights have no time to let a token rest.
+fn hurried(mut process: Process) -> Process {
+    process.policy = process.policy.with_flight_budget(Duration::from_secs(12));
+    process
+}
+
+/// A note of a lost answer, whose lease somebody let lapse: the next flight is about to take it over.
+fn lapsed() -> (World, Process) {
     let (mut world, mut process) = expired(Rotation::Strict);
     world.replies.push_back(Reply::Lost);
     process.acquire(&mut world, Goal::access()).unwrap_err();
     world.seconds(100);
-    // There is no time left to rest within this flight.
     world.lapsed = true;
-    process.policy = process.policy.with_flight_budget(Duration::from_secs(12));
+    (world, hurried(process))
+}
+
+#[test]
+fn rule_02_a_lapsed_lease_is_waited_out_by_the_next_one_if_not_by_this() {
+    let (mut world, mut process) = lapsed();
     let error = process.acquire(&mut world, Goal::access()).unwrap_err();
     assert!(
         is_uncertain(&error) && error.retry_after() >= Some(Duration::from_secs(10)),
@@ -135,8 +145,7 @@ fn rule_03_a_set_that_comes_after_its_lease_has_lapsed_replaces_the_token_it_was
         Box::new(|world| {
             world.seconds(100);
             (world.lease, world.lapsed) = (None, true);
-            let mut other = Process::new(Rotation::Strict);
-            other.policy = other.policy.with_flight_budget(Duration::from_secs(12));
+            let mut other = hurried(Process::new(Rotation::Strict));
             other.acquire(world, Goal::access()).unwrap_err();
         }),
     );
@@ -154,7 +163,7 @@ fn rule_11_a_note_within_its_grace_stays_as_it_is_whoever_takes_a_lapsed_lease_o
     world.replies.clear();
     let note = world.stored().journal;
     world.lapsed = true;
-    process.policy = process.policy.with_flight_budget(Duration::from_secs(12));
+    let mut process = hurried(process);
     process.memory.trouble = None;
     process.acquire(&mut world, Goal::refresh()).unwrap_err();
     assert_eq!(world.stored().journal, note);
@@ -162,12 +171,7 @@ fn rule_11_a_note_within_its_grace_stays_as_it_is_whoever_takes_a_lapsed_lease_o
 
 #[test]
 fn rule_02_who_meets_another_ones_set_where_he_would_leave_a_note_takes_it() {
-    let (mut world, mut process) = expired(Rotation::Strict);
-    world.replies.push_back(Reply::Lost);
-    process.acquire(&mut world, Goal::access()).unwrap_err();
-    world.seconds(100);
-    world.lapsed = true;
-    process.policy = process.policy.with_flight_budget(Duration::from_secs(12));
+    let (mut world, mut process) = lapsed();
     process.memory.trouble = None;
     let mut step = process.begin(&world, Goal::access());
     while !matches!(step, Step::Save(_)) {

@@ -39,15 +39,9 @@ impl Shared {
     pub(crate) async fn turn(&self, name: &str) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
         let sum = name.bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31) ^ usize::from(byte));
         let turn = self.turnstiles[sum % TURNSTILES].lock();
-        tokio::time::timeout(self.patience(), turn).await.map_err(|_| {
+        tokio::time::timeout(self.common.patience(), turn).await.map_err(|_| {
             Error::unavailable("another sign-in or sign-out took too long", None, false)
         })
-    }
-
-    /// How long one caller waits for another. A flight keeps to its budget; what it may add is one
-    /// exchange and one save.
-    pub(crate) fn patience(&self) -> Duration {
-        self.common.policy.longest_flight().saturating_mul(2)
     }
 }
 

@@ -86,16 +86,6 @@ impl<F: Flight> Map<F> {
         self.lock().entries.len()
     }
 
-    /// Notes that `name` now holds the token `new` and no longer `old`.
-    pub(crate) fn holds(
-        &self,
-        name: &Arc<str>,
-        old: Option<Fingerprint>,
-        new: Option<Fingerprint>,
-    ) {
-        self.lock().moves(name, old, new);
-    }
-
     /// Does `work`, which may show another refresh token of this entry, and takes note of that. Nobody
     /// else of this keeper does so meanwhile: `work` must be short.
     pub(crate) fn follow<T>(&self, entry: &Entry<F>, work: impl FnOnce() -> T) -> T {
@@ -136,11 +126,12 @@ pub(crate) struct Claim<'a, F: Flight> {
 impl<F: Flight> Drop for Claim<'_, F> {
     fn drop(&mut self) {
         let (name, shown) = (self.entry.name_shared(), self.entry.refresh_fingerprint());
-        self.map.holds(&name, self.token, shown);
+        self.map.lock().moves(&name, self.token, shown);
     }
 }
 
 impl<F: Flight> Inner<F> {
+    /// Notes that `name` now holds the token `new` and no longer `old`.
     fn moves(&mut self, name: &Arc<str>, old: Option<Fingerprint>, new: Option<Fingerprint>) {
         if old == new {
             return;

@@ -267,7 +267,7 @@ impl Session {
     async fn reach(&self, mut goal: Goal) -> Result<Arc<View>, Error> {
         runtime()?;
         let generation = self.entry.generation();
-        let end = clock::task_deadline(self.shared.patience());
+        let end = clock::task_deadline(self.shared.common.patience());
         let now = || self.shared.world.clock.boot();
         let mut looked = false;
         for _ in 0..ROUNDS {

@@ -1,6 +1,7 @@
 //! What the builders of both faces collect, and the checks that both make.
 
 use core::panic::AssertUnwindSafe;
+use core::time::Duration;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
@@ -113,6 +114,12 @@ pub(crate) struct Common {
 }
 
 impl Common {
+    /// How long one caller waits for another. A flight keeps to its budget; what it may add is one
+    /// exchange and one save.
+    pub(crate) fn patience(&self) -> Duration {
+        self.policy.longest_flight().saturating_mul(2)
+    }
+
     pub(crate) fn context(&self, key: &StoreKey) -> Context {
         let mut seed = [0; 8];
         // Without randomness the jitter is gone, nothing else.

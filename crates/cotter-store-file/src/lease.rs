@@ -1,6 +1,5 @@
 //! Leases that this store was granted.
 
-use core::time::Duration;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,12 +19,7 @@ impl Leases {
             Err(holder) => LeaseAnswer::Held(holder),
             Ok(lock) => {
                 self.held().insert(owner, (key.clone(), lock));
-                LeaseAnswer::Granted(Lease {
-                    owner,
-                    ends_in: None,
-                    lapsed: false,
-                    waited: Duration::ZERO,
-                })
+                LeaseAnswer::Granted(Lease::until_given_back(owner))
             }
         })
     }

@@ -93,12 +93,7 @@ impl Locks {
         owner[8..].copy_from_slice(&leases.given.to_be_bytes());
         let owner = LeaseOwner::from_bytes(owner);
         leases.held.insert(owner, (name.to_owned(), Lock(file)));
-        Ok(LeaseAnswer::Granted(Lease {
-            owner,
-            ends_in: None,
-            lapsed: false,
-            waited: Duration::ZERO,
-        }))
+        Ok(LeaseAnswer::Granted(Lease::until_given_back(owner)))
     }
 
     /// Gives the lease back, if `owner` has it.

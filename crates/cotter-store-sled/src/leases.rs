@@ -29,7 +29,7 @@ impl Leases {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let since = Timestamp::EPOCH.saturating_add(since);
         table.held.insert(name, (owner, since));
-        LeaseAnswer::Granted(Lease { owner, ends_in: None, lapsed: false, waited })
+        LeaseAnswer::Granted(Lease { waited, ..Lease::until_given_back(owner) })
     }
 
     pub(crate) fn release(&self, name: RecordName, owner: LeaseOwner) {

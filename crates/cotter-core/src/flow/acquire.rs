@@ -286,8 +286,7 @@ impl Flight {
 
     /// No exchange may be tried: who holds a usable token is not to ask again at once.
     fn give_up(mut self: Box<Self>, now: Now, error: Error) -> Step<Outcome> {
-        let usable_until = self.view.as_ref().and_then(|view| view.access.as_ref());
-        let usable_until = usable_until.map_or(BootTime::PAST, |access| access.usable_until);
+        let usable_until = self.usable_until();
         if now.boot < usable_until {
             let until = now.boot.saturating_add(self.cx.policy.backoff_most).min(usable_until);
             self.memory.trouble = Some(Arc::new(Trouble {
@@ -299,6 +298,12 @@ impl Flight {
             }));
         }
         self.fail(now, error, Pause::None)
+    }
+
+    /// Until when the access token that was found may be handed out.
+    fn usable_until(&self) -> BootTime {
+        let access = self.view.as_ref().and_then(|view| view.access.as_ref());
+        access.map_or(BootTime::PAST, |access| access.usable_until)
     }
 
     /// Rule 15: what is older than something this process has seen is neither adopted nor sent.
@@ -353,9 +358,7 @@ impl Flight {
         }
         // Rule 10: while anything can be handed out, a token that may be spent is not presented.
         let journal = record.journal.as_ref().filter(|_| self.cx.rotates(record))?;
-        let access = self.view.as_ref().and_then(|view| view.access.as_ref());
-        let usable = access.map_or(BootTime::PAST, |access| access.usable_until);
-        let usable = usable.saturating_since(now.boot);
+        let usable = self.usable_until().saturating_since(now.boot);
         if self.grace_left(journal, now).is_none() && !usable.is_zero() {
             let next = "it is tried again when the access token has ended";
             let wait = usable.max(self.uncertain_wait(journal, now));

@@ -71,7 +71,7 @@ impl Flight {
         if wait.is_zero() {
             return self.write_journal(now, seen);
         }
-        // Who took a lapsed lease over waits all the same: nobody after him would know of it.
+        // Who took a lapsed lease over waits however long that is, if this flight has the time.
         let too_long = !lapsed && rest > self.cx.policy.rest_wait;
         if too_long || wait.saturating_add(self.send_budget()) > self.budget_left(now) {
             let next = "it has to rest before it is tried again";

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use super::pending::PendingLogin;
 use super::{VerifyIdentity, redirect};
+use crate::address::PlainHttp;
 use crate::error::Error;
 use crate::provider::Provider;
 use crate::wire::address;
@@ -135,7 +136,7 @@ impl HostedPage {
     /// # Errors
     /// `Config` if it is no https URL; http is allowed to this machine.
     pub fn login_url(mut self, base: &str) -> Result<Self, Error> {
-        self.base = address::base(base, false)?;
+        self.base = address::base(base, PlainHttp::Loopback)?;
         Ok(self)
     }
 

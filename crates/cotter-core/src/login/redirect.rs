@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
+use crate::address::PlainHttp;
 use crate::error::Error;
 use crate::wire::address;
 
@@ -27,7 +28,7 @@ pub(super) fn check(url: &str) -> Result<(), Error> {
     let Some((scheme, _)) = url.split_once(':') else { return bad("has no scheme") };
     let scheme = scheme.to_ascii_lowercase();
     match scheme.as_str() {
-        "http" | "https" => address::base(url, false).map(drop),
+        "http" | "https" => address::base(url, PlainHttp::Loopback).map(drop),
         other if BROWSERS_OWN.contains(&other) => bad("has a scheme that no application can have"),
         // An underscore or anything odder does not work (protocol page 2.5).
         own if own.starts_with(|first: char| first.is_ascii_alphabetic())

@@ -1,26 +1,20 @@
 //! Addresses of providers: https, or this machine.
 
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 
-use crate::address::is_loopback;
+use crate::address::{PlainHttp, check_address};
 use crate::error::Error;
 use crate::key::normalise;
 
 /// The address below which a provider's endpoints stand: normalised, without a trailing `/`.
 ///
 /// # Errors
-/// `Config` if it is no https URL (or http to this machine, or by `plain_http` to any).
-pub(crate) fn base(url: &str, plain_http: bool) -> Result<String, Error> {
+/// `Config` if it is no https URL (or http to where `plain_http` lets it go).
+pub(crate) fn base(url: &str, plain_http: PlainHttp) -> Result<String, Error> {
     let normal = normalise(url)?;
-    if normal.starts_with("https://") || plain_http {
-        return Ok(normal);
-    }
     let uri: http::Uri = normal.parse().map_err(|_| Error::config("the address is no URL"))?;
-    if is_loopback(uri.host().unwrap_or_default()) {
-        Ok(normal)
-    } else {
-        Err(Error::config("the address must be https; plain http is for this machine only"))
-    }
+    check_address(&uri, plain_http).map_err(|error| Error::config(error.to_string()))?;
+    Ok(normal)
 }
 
 /// The address of one endpoint: path and query stay as they are (RFC 6749 section 3.2 allows a
@@ -28,7 +22,7 @@ pub(crate) fn base(url: &str, plain_http: bool) -> Result<String, Error> {
 ///
 /// # Errors
 /// As [`base`].
-pub(crate) fn endpoint(url: &str, plain_http: bool) -> Result<String, Error> {
+pub(crate) fn endpoint(url: &str, plain_http: PlainHttp) -> Result<String, Error> {
     let bad = || Error::config("the endpoint is not an absolute http(s) URL");
     if url.contains('#') {
         return Err(Error::config("the endpoint must have no fragment"));
@@ -53,7 +47,7 @@ mod tests {
             ("http://LOCALHOST:8080/token", "http://localhost:8080/token"),
             ("https://auth.example", "https://auth.example/"),
         ] {
-            assert_eq!(endpoint(given, false).unwrap(), kept);
+            assert_eq!(endpoint(given, PlainHttp::Loopback).unwrap(), kept);
         }
     }
 
@@ -72,12 +66,12 @@ mod tests {
             "https://x.example/?q#token",
             "https://x.example/a b",
         ] {
-            assert!(base(bad, false).is_err(), "{bad}");
-            assert!(endpoint(bad, false).is_err(), "{bad}");
+            assert!(base(bad, PlainHttp::Loopback).is_err(), "{bad}");
+            assert!(endpoint(bad, PlainHttp::Loopback).is_err(), "{bad}");
         }
-        assert!(base("https://x.example/?q", false).is_err());
-        assert!(base("http://x.example/", true).is_ok());
-        assert!(endpoint("http://x.example/?q", true).is_ok());
-        assert!(endpoint("ftp://x.example/", true).is_err());
+        assert!(base("https://x.example/?q", PlainHttp::Loopback).is_err());
+        assert!(base("http://x.example/", PlainHttp::Anywhere).is_ok());
+        assert!(endpoint("http://x.example/?q", PlainHttp::Anywhere).is_ok());
+        assert!(endpoint("ftp://x.example/", PlainHttp::Anywhere).is_err());
     }
 }

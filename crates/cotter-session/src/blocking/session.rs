@@ -244,8 +244,7 @@ impl Session {
     fn reach(&self, mut goal: Goal) -> Result<Arc<View>, Error> {
         let (shared, entry) = (&*self.shared, &self.entry);
         let generation = entry.generation();
-        // A flight keeps to its budget; what it may add is one exchange and one save.
-        let end = clock::deadline(shared.common.policy.longest_flight().saturating_mul(2));
+        let end = clock::deadline(shared.common.patience());
         // What is in memory only is stored by whoever comes next (rule 1).
         if let Some((flight, ticket)) = entry.lead_keeping(Flight::new) {
             let _ = flight::fly(shared, entry, &flight, ticket);
